@@ -12,6 +12,8 @@ use std::sync::Once;
 const VECTOR_WIDTH: &str = "LP_NATIVE_VECTOR_WIDTH";
 /// Mesa's variable for the folder of compiled shaders.
 const SHADER_CACHE: &str = "MESA_SHADER_CACHE_DIR";
+/// Mesa's variable that switches its device selection layer off.
+const DEVICE_SELECT_OFF: &str = "NODEVICE_SELECT";
 
 /// Sets the variables, once in the life of the process and before any driver is loaded by it.
 pub(super) fn prepare() {
@@ -37,6 +39,18 @@ fn wanted() -> Vec<(&'static str, String)> {
     let mut wanted = Vec::new();
     if !cfg!(target_os = "linux") {
         return wanted;
+    }
+    // Mesa's layer that ranks graphics cards by the display they drive complains on stderr where there is no display.
+    let unset = |name: &str| std::env::var_os(name).is_none();
+    if [
+        DEVICE_SELECT_OFF,
+        "MESA_VK_DEVICE_SELECT",
+        "XDG_RUNTIME_DIR",
+    ]
+    .into_iter()
+    .all(unset)
+    {
+        wanted.push((DEVICE_SELECT_OFF, "1".to_owned()));
     }
     let mut width = std::env::var(VECTOR_WIDTH).ok();
     if width.is_none() && has_avx512() {

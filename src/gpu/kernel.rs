@@ -10,10 +10,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::context::Context;
-use super::launch::{self, LaunchBuffers, MAX_UNIFORMS};
+use super::launch::{self, Launch, LaunchBuffers};
+use super::recorder::Recorder;
 use super::shader::Source;
 use super::wgsl::{ENTRY_POINT, Interface};
 use crate::error::{Error, Result};
+use crate::trace::{Graph, MAX_UNIFORMS};
 
 /// A part of a buffer, to be bound to a kernel or copied.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +55,7 @@ pub struct Kernel {
     uniforms: Vec<String>,
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
-    compile_time: CompileTime,
+    compile_time: Mutex<CompileTime>,
     /// By what is bound; for each, one group per buffer of launch parameters.
     groups: Mutex<HashMap<Vec<Binding>, Vec<wgpu::BindGroup>>>,
 }
@@ -69,6 +71,20 @@ impl Kernel {
     /// few of, or the driver refuses it.
     pub fn new(context: &Context, label: &str, source: &Source, uniforms: &[&str]) -> Result<Self> {
         Self::with_features(context, label, source, uniforms, wgpu::Features::empty())
+    }
+
+    /// Compiles a recorded function, and warms it up ([`Kernel::warm_up`]).
+    ///
+    /// # Errors
+    /// As [`Kernel::new`].
+    pub fn from_graph(context: &Context, graph: &Graph) -> Result<Self> {
+        let source = Source::new(format!("{}.wgsl", graph.name()), graph.wgsl());
+        let uniforms: Vec<&str> = graph.uniforms().iter().map(String::as_str).collect();
+        let kernel = Self::new(context, graph.name(), &source, &uniforms)?;
+        kernel
+            .warm_up(context)
+            .map_err(|error| error.context(format!("kernel {}", graph.name())))?;
+        Ok(kernel)
     }
 
     /// As [`Kernel::new`], for a shader that uses device `features` (subgroups, f16) which not every device has.
@@ -154,10 +170,10 @@ impl Kernel {
             uniforms: uniforms.iter().map(|name| (*name).to_owned()).collect(),
             pipeline,
             layout,
-            compile_time: CompileTime {
+            compile_time: Mutex::new(CompileTime {
                 naga,
                 driver: start.elapsed(),
-            },
+            }),
             groups: Mutex::default(),
         })
     }
@@ -177,9 +193,54 @@ impl Kernel {
         &self.uniforms
     }
 
-    /// How long it took to compile.
+    /// How long it took to compile. Some drivers compile when a kernel is first launched: see [`Kernel::warm_up`].
     pub fn compile_time(&self) -> CompileTime {
+        *self
+            .compile_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Launches the kernel once for no world at all, and waits, so that a driver that compiles at the first launch
+    /// (Mesa's software driver does) has done it; the time goes to [`CompileTime::driver`].
+    ///
+    /// The kernel must do nothing when `worlds` is 0, as every kernel with a `Launch` should. One without is left alone.
+    ///
+    /// # Errors
+    /// The device fails.
+    pub fn warm_up(&self, context: &Context) -> Result<()> {
+        if !self.interface.launch {
+            return Ok(());
+        }
+        let start = Instant::now();
+        let scratch = |_| {
+            Binding::whole(&context.device().create_buffer(&wgpu::BufferDescriptor {
+                label: Some("warm-up"),
+                size: 256,
+                usage: wgpu::BufferUsages::STORAGE,
+                mapped_at_creation: false,
+            }))
+        };
+        let bindings: Vec<Binding> = self.interface.buffers.iter().map(scratch).collect();
+        let values: Vec<(&str, u32)> = self
+            .uniforms
+            .iter()
+            .map(|name| (name.as_str(), 0))
+            .collect();
+        let launch = Launch::new(0..0, 0).groups(1);
+        let mut recorder = Recorder::new(context);
+        recorder.dispatch(self, &bindings, &launch.uniforms(&values))?;
+        recorder.submit()?.wait()?;
+        // The scratch buffers are of no further use, and a bind group would keep them.
+        self.groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(bindings.as_slice());
         self.compile_time
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .driver += start.elapsed();
+        Ok(())
     }
 
     /// How many sets of buffers it holds bind groups for.
@@ -315,7 +376,7 @@ impl fmt::Debug for Kernel {
             .field("label", &self.label)
             .field("interface", &self.interface)
             .field("uniforms", &self.uniforms)
-            .field("compile_time", &self.compile_time)
+            .field("compile_time", &self.compile_time())
             .finish_non_exhaustive()
     }
 }

@@ -8,9 +8,7 @@ use std::ops::Range;
 
 use super::kernel::Kernel;
 use crate::error::{Error, Result, near_matches};
-
-/// How many values a kernel can be given by name.
-pub const MAX_UNIFORMS: usize = 8;
+use crate::trace::MAX_UNIFORMS;
 
 /// The size of [`Parameters`], and of `Launch` in shaders/gpu/launch.wgsl.
 pub(super) const SIZE: u64 = size_of::<Parameters>() as u64;

@@ -20,6 +20,7 @@
 //! # }
 //! ```
 
+mod arena;
 mod context;
 mod environment;
 mod kernel;
@@ -31,10 +32,11 @@ pub mod shader;
 mod timestamps;
 mod wgsl;
 
+pub use arena::{Allocate, Allocation, Arenas, POISON, Scalar};
 pub use context::{Context, Info, Options, Transfers};
 pub use environment::cache_dir;
 pub use kernel::{Binding, CompileTime, Kernel};
-pub use launch::{Launch, MAX_UNIFORMS};
+pub use launch::Launch;
 pub use readback::Readback;
 pub use recorder::{Recorder, Submission};
 pub use wgsl::{BufferInterface, Interface};
