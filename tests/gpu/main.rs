@@ -2,5 +2,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
