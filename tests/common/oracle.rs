@@ -9,7 +9,10 @@
 //! let Some(reference) = oracle::run("step.py", &["ant.xml", "--steps", "100"]) else { return };
 //! let qpos = oracle::floats(&reference["qpos"]);
 //! ```
-#![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
+#![allow(
+    dead_code,
+    reason = "each test binary that includes this file uses its own part of it"
+)]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -39,10 +42,17 @@ pub(crate) fn run(script: &str, args: &[&str]) -> Option<Value> {
         .output()
         .unwrap_or_else(|error| panic!("{}: {error} (check MANYWORLDS_ORACLE)", python.display()));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script} {args:?}: {}\n{stderr}", output.status);
+    assert!(
+        output.status.success(),
+        "{script} {args:?}: {}\n{stderr}",
+        output.status
+    );
 
     let json = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
-        let start: String = String::from_utf8_lossy(&output.stdout).chars().take(400).collect();
+        let start: String = String::from_utf8_lossy(&output.stdout)
+            .chars()
+            .take(400)
+            .collect();
         panic!("{script} {args:?} did not print JSON: {error}\n{start}\n{stderr}")
     });
     Some(json)
@@ -60,10 +70,17 @@ pub(crate) fn floats(array: &Value) -> Vec<f64> {
         match value {
             Value::Array(items) => items.iter().for_each(|item| collect(item, out)),
             Value::Null => out.push(f64::NAN),
-            number => out.push(number.as_f64().unwrap_or_else(|| panic!("not a number: {number}"))),
+            number => out.push(
+                number
+                    .as_f64()
+                    .unwrap_or_else(|| panic!("not a number: {number}")),
+            ),
         }
     }
-    assert!(array.is_array(), "the oracle printed no array here, but {array}");
+    assert!(
+        array.is_array(),
+        "the oracle printed no array here, but {array}"
+    );
     let mut out = Vec::new();
     collect(array, &mut out);
     out
@@ -79,9 +96,16 @@ fn python(root: &Path) -> Option<PathBuf> {
         return Some(python);
     }
     let missing = "no oracle: run ./x test, or set MANYWORLDS_ORACLE to a Python that has tests/oracle/requirements.txt";
-    assert!(std::env::var_os("MANYWORLDS_REQUIRE_GPU").is_none_or(|v| v != "1"), "{missing}");
+    assert!(
+        std::env::var_os("MANYWORLDS_REQUIRE_GPU").is_none_or(|v| v != "1"),
+        "{missing}"
+    );
     // Written to the handle itself: the test runner captures only the print macros.
     let thread = std::thread::current();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {}: {missing}", thread.name().unwrap_or("a test"));
+    let _ = writeln!(
+        std::io::stderr(),
+        "SKIPPED {}: {missing}",
+        thread.name().unwrap_or("a test")
+    );
     None
 }
