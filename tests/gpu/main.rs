@@ -5,4 +5,6 @@ mod common;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+#[cfg(feature = "learn")]
+mod tensor_bridge;
 mod trace_device;
