@@ -3,6 +3,7 @@
 
 pub mod functions;
 pub mod quaternion;
+pub mod random;
 pub mod spatial;
 pub mod vector;
 

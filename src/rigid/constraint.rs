@@ -6,7 +6,7 @@
 //!
 //! Every row that a model can have is recorded; `present` says in which worlds it counts at the moment.
 
-use crate::math::functions::powf;
+use crate::math::functions::pow;
 use crate::math::{MIN_VALUE, Vec3};
 use crate::model::{Joint, Model};
 use crate::trace::{Mask, Var, select};
@@ -207,7 +207,7 @@ fn power_of(base: Var, power: Var) -> Var {
         Some(p) if p.fract() == 0.0 && (0.0..=8.0).contains(&p) => {
             (0..p as usize).fold(Var::ONE, |y, _| y * base)
         }
-        _ => powf(base, power),
+        _ => pow(base, power),
     }
 }
 
