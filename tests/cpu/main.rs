@@ -5,3 +5,6 @@ mod oracle;
 
 mod functions;
 mod random;
+mod rigid_common;
+mod rigid_dump_tmp;
+mod rigid_step;
