@@ -5,3 +5,4 @@ mod oracle;
 
 mod functions;
 mod random;
+mod tidy;
