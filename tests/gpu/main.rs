@@ -5,4 +5,5 @@ mod common;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+mod math_device;
 mod trace_device;
