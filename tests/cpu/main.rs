@@ -5,4 +5,5 @@ mod oracle;
 
 mod functions;
 mod random;
+mod scripts;
 mod tidy;

@@ -215,7 +215,7 @@ fn random_bits_are_those_of_the_host() {
     let below: Vec<u32> = arenas.read_field(below, 0..WORLDS).unwrap();
     let uniform: Vec<f32> = arenas.read_field(uniform, 0..WORLDS).unwrap();
     let normal: Vec<f32> = arenas.read_field(normal, 0..WORLDS).unwrap();
-    for world in 0..WORLDS as usize {
+    for (world, &below) in below.iter().enumerate() {
         let at = |component: usize| component * WORLDS as usize + world;
         let key = HostKey {
             seed: SEED,
@@ -231,7 +231,7 @@ fn random_bits_are_those_of_the_host() {
                 "world {world}, draw {component}"
             );
         }
-        assert_eq!(below[world], rng.below(1000), "world {world}");
+        assert_eq!(below, rng.below(1000), "world {world}");
         assert_eq!(f64::from(uniform[at(0)]), rng.uniform(), "world {world}");
         let in_branch = rng.uniform() * (world % 2) as f64;
         assert_eq!(f64::from(uniform[at(1)]), in_branch, "world {world}");

@@ -20,6 +20,7 @@ ACTIVATIONS = {
     "elu": lambda x: np.where(x > 0.0, x, np.expm1(np.minimum(x, 0.0))),
     "relu": lambda x: np.maximum(x, 0.0),
     "tanh": np.tanh,
+    "linear": lambda x: x,
 }
 
 
