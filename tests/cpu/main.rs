@@ -8,3 +8,5 @@ mod random;
 mod rigid_common;
 mod rigid_dump_tmp;
 mod rigid_step;
+mod scripts;
+mod tidy;

@@ -7,4 +7,5 @@ mod gpu_context;
 mod gpu_kernel;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
+mod math_device;
 mod trace_device;
