@@ -5,6 +5,7 @@
 pub mod config;
 pub mod environment;
 pub mod layers;
+pub mod network;
 
 pub use config::Config;
 pub use environment::{Environment, EpisodeStats, Observations, Spec, Step};
