@@ -170,6 +170,11 @@ impl Ppo {
         report
     }
 
+    /// Where the learner computes, without autodiff.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Puts the learner at `iteration`, learning-rate schedule included.
     pub fn set_iteration(&mut self, iteration: u64) -> Result<()> {
         self.iteration = iteration;
