@@ -95,11 +95,13 @@ impl DenseOps for Flex {
 
     fn dense_gradient(y: FlexTensor, dy: FlexTensor, activation: Activation) -> (FlexTensor, FlexTensor) {
         let columns = y.layout().shape()[1];
-        // A broadcast or shared gradient is copied; the usual one is written in place.
-        let (y, mut dy) = (y.to_contiguous(), dy.to_contiguous());
-        if dy.layout().start_offset() != 0 || dy.storage::<f32>().len() != dy.layout().num_elements() {
-            dy = FlexTensor::from_data(dy.into_data());
-        }
+        let y = y.to_contiguous();
+        // A broadcast gradient, or a view into a larger one, is copied; the usual one is written in
+        // place, for which no second handle may be alive.
+        let whole = dy.is_contiguous()
+            && dy.layout().start_offset() == 0
+            && dy.storage::<f32>().len() == dy.layout().num_elements();
+        let mut dy = if whole { dy } else { FlexTensor::from_data(dy.into_data()) };
         let (start, count) = (y.layout().start_offset(), y.layout().num_elements());
         let y = &y.storage::<f32>()[start..start + count];
         let sums = lanes::activation_gradient(y, dy.storage_mut(), columns, activation);
