@@ -73,7 +73,9 @@ impl Error {
     /// Says what to do; a hint already there is kept.
     #[must_use]
     pub fn hint(mut self, hint: impl fmt::Display) -> Self {
-        self.0.hint.get_or_insert_with(|| one_line(&hint.to_string()));
+        self.0
+            .hint
+            .get_or_insert_with(|| one_line(&hint.to_string()));
         self
     }
 
@@ -117,8 +119,10 @@ impl From<std::io::Error> for Error {
 
 /// Names close to `wanted`, best first, for "did you mean" hints.
 pub fn near_matches<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut scored: Vec<(usize, &str)> =
-        names.into_iter().map(|name| (edit_distance(wanted, name), name)).collect();
+    let mut scored: Vec<(usize, &str)> = names
+        .into_iter()
+        .map(|name| (edit_distance(wanted, name), name))
+        .collect();
     scored.retain(|(distance, name)| *distance <= 1 + name.len().max(wanted.len()) / 3);
     scored.sort();
     scored.into_iter().map(|(_, name)| name).take(3).collect()
@@ -146,8 +150,14 @@ mod tests {
 
     #[test]
     fn prints_place_cause_and_remedy_on_one_line() {
-        let error = Error::invalid("mass is\nNaN").context("<inertial>").context("ant.xml:12").hint("give a number");
-        assert_eq!(error.to_string(), "ant.xml:12: <inertial>: mass is NaN (give a number)");
+        let error = Error::invalid("mass is\nNaN")
+            .context("<inertial>")
+            .context("ant.xml:12")
+            .hint("give a number");
+        assert_eq!(
+            error.to_string(),
+            "ant.xml:12: <inertial>: mass is NaN (give a number)"
+        );
     }
 
     #[test]
