@@ -1,1 +1,11 @@
-//! math
+//! Mathematics over recorded scalars: vectors, quaternions, spatial algebra, functions of known accuracy, and
+//! counter-based random numbers.
+
+pub mod functions;
+pub mod quaternion;
+pub mod spatial;
+pub mod vector;
+
+pub use quaternion::Quat;
+pub use spatial::{Articulated, Force, Inertia, Motion};
+pub use vector::{MIN_VALUE, Mat3, Sym3, Vec3};
