@@ -55,6 +55,7 @@ pub use terms::Terms;
 pub use toml::Table;
 pub use world::{Ctrl, JointState, Link, Site, World};
 
+pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key};
 

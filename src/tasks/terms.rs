@@ -76,22 +76,18 @@ impl Terms {
         self.recording.param(key)
     }
 
-    /// Whether any enabled termination term holds.
-    pub(crate) fn terminated(&self) -> Mask {
-        let spec = &self.recording.spec;
-        let mut any = Mask::from(false);
-        for (term, mask) in spec.terminations.iter().zip(&self.terminations) {
-            let Some(mask) = *mask else {
+    /// The termination terms, false where switched off, in the order of the declaration.
+    pub(crate) fn terminations(&self) -> Vec<Mask> {
+        let terms = self.recording.spec.terminations.iter().zip(&self.terminations);
+        let masks = terms.map(|(term, mask)| match (mask, term.enabled) {
+            (Some(mask), None) => *mask,
+            (Some(mask), Some(_)) => *mask & self.param(&format!("termination.{}.enabled", term.name)).ne(0.0),
+            (None, _) => {
                 self.missing("termination term", &term.name);
-                continue;
-            };
-            any = any
-                | match term.enabled {
-                    Some(_) => mask & self.param(&format!("termination.{}.enabled", term.name)).ne(0.0),
-                    None => mask,
-                };
-        }
-        any
+                Mask::from(false)
+            }
+        });
+        masks.collect()
     }
 
     /// The weighted reward terms, in the order of the declaration.

@@ -10,17 +10,26 @@ use super::recording::Recording;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
-use crate::math::{Quat, Vec3};
+use crate::math::{Quat, Rng, Vec3, random};
 use crate::rigid::{self, State};
 use crate::trace::{Bits, Carry, Slot, Var, stage};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
 pub(crate) struct Key {
-    pub seed: Bits,
+    /// Low half, high half.
+    pub seed: [Bits; 2],
     pub stream: Bits,
     /// Counts the episodes of the stream.
     pub episode: Bits,
+}
+
+impl Key {
+    /// Random numbers for a purpose in one control step of the episode.
+    pub(crate) fn rng(self, purpose: &str, step: Bits) -> Rng {
+        let Key { seed, stream, episode } = self;
+        Rng::new(random::Key { seed, stream, episode, step }, purpose)
+    }
 }
 
 impl Carry for Key {
