@@ -1,0 +1,7 @@
+//! Tests that need no GPU, as one program: it links the library once.
+
+#[path = "../common/oracle.rs"]
+mod oracle;
+
+mod functions;
+mod random;
