@@ -34,7 +34,7 @@ mod view;
 pub use builder::{Autoreset, Builder};
 pub use fields::{Fields, StatisticsFields};
 pub use machine::{Precision, Target};
-pub use physics::{Physics, PhysicsFields};
+pub use physics::{BodyFrames, Physics, PhysicsFields};
 pub use rollout::Rollout;
 pub use snapshot::Snapshot;
 pub use view::{Groups, HostStep, Info, Step, View};

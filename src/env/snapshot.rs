@@ -116,7 +116,7 @@ impl VecEnv {
     /// The snapshot is of another task or number of worlds, lacks a masked world, or the device failed.
     pub fn restore(&mut self, mask: Option<&[bool]>, snapshot: &Snapshot) -> Result<()> {
         let (floats, bits) = (self.persistent(Kind::F32), self.persistent(Kind::U32));
-        let rows = [&floats, &bits].map(|fields| fields.iter().map(|field| field.components).sum());
+        let rows: [u32; 2] = [&floats, &bits].map(|fields| fields.iter().map(|field| field.components).sum());
         let all = self.machine.worlds();
         if rows != snapshot.rows || snapshot.of as usize != all || snapshot.params.len() != self.params.len() {
             return Err(Error::invalid("the snapshot is of another environment")

@@ -31,7 +31,7 @@ pub(super) struct Plan {
 }
 
 /// Largest magnitude of a number in the state; MuJoCo's `mjMAXVAL`.
-const MAX_STATE: f32 = 1e10;
+pub(super) const MAX_STATE: f32 = 1e10;
 
 impl Plan {
     /// The control step. Run-time value: `substeps`.
@@ -159,7 +159,7 @@ impl Recipe<'_> {
             .map(|(field, history)| field.load_all().chunks(history.dim.max(1)).map(<[Var]>::to_vec).collect())
             .collect();
         Episode {
-            physics: fields.physics.load(&self.plan.model),
+            physics: fields.physics.load(),
             task,
             commands: fields.commands.iter().map(|field| field.load_all()).collect(),
             last_action: fields.last_action.load_all(),
@@ -461,7 +461,7 @@ impl Recipe<'_> {
 
 /// Whether a number's magnitude is above `limit`, infinite, or no number, by the bits: for finite floats the order of
 /// magnitudes is the order of the bits without the sign, and everything else lies above.
-fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -> Mask {
+pub(super) fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -> Mask {
     let magnitudes = values.into_iter().map(|value| value.bitcast() & 0x7fff_ffff);
     magnitudes.reduce(|a, b| a.max(b)).map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
 }
@@ -475,7 +475,7 @@ fn store_groups(fields: &[trace::Field], groups: &[Vec<Var>]) {
 }
 
 /// 1 where the mask holds, else 0.
-pub(super) fn flag(mask: Mask) -> Bits {
+fn flag(mask: Mask) -> Bits {
     select(mask, Bits::from(1), Bits::from(0))
 }
 

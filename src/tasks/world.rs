@@ -10,7 +10,7 @@ use super::recording::Recording;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
-use crate::math::{Quat, Rng, Vec3, random};
+use crate::math::{Force, Quat, Rng, Vec3, random};
 use crate::rigid::{self, State};
 use crate::trace::{Bits, Carry, Slot, Var, stage};
 
@@ -244,7 +244,8 @@ impl<'a> World<'a> {
         }
         let mut controls = vec![Var::from(0.0); recording.model.nu];
         controls[id] = ctrl.into();
-        rigid::actuator_force(&recording.model, &recording.physics, &self.episode.physics, &controls)[id]
+        let none = rigid::Applied::none(&recording.model);
+        rigid::forward(&recording.model, &recording.physics, &self.episode.physics, &controls, &none).actuator_force[id]
     }
 
     /// The action of this control step. After a reset, before the first action, it is zero.
@@ -296,6 +297,26 @@ impl<'a> World<'a> {
     }
 }
 
+impl Frames {
+    fn of(recording: &Recording, state: &State) -> Self {
+        let model = &recording.model;
+        let (kinematics, cvel) = rigid::motion(model, &recording.physics, state);
+        let link = |body: usize| {
+            let offset = kinematics.offset[body];
+            Link {
+                position: kinematics.xpos(body),
+                orientation: kinematics.xquat[body],
+                velocity: cvel[body].at(offset),
+                angular_velocity: cvel[body].ang,
+            }
+        };
+        let com = |body: usize| {
+            kinematics.xpos(body) + kinematics.xmat[body] * recording.physics.body_ipos[body]
+        };
+        Self { links: (0..model.nbody).map(link).collect(), com: (0..model.nbody).map(com).collect() }
+    }
+}
+
 /// What a task sends to the physics in one substep.
 pub struct Ctrl {
     recording: Rc<Recording>,
@@ -344,7 +365,7 @@ impl Ctrl {
     /// Adds a force (N) and a torque (N·m), in the world's frame, at a link's centre of mass (MuJoCo's `xfrc_applied`).
     pub fn link_force(&mut self, link: &str, force: Vec3, torque: Vec3) {
         match self.recording.model.body_names.id(link) {
-            Ok(body) => self.applied.add(body, force, torque),
+            Ok(body) => self.applied.xfrc[body] += Force::new(torque, force),
             Err(error) => self.recording.fault(error),
         }
     }
