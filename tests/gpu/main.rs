@@ -7,3 +7,4 @@ mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+mod trace_device;
