@@ -21,11 +21,21 @@ pub struct Quat {
 
 impl Quat {
     /// No rotation, a constant.
-    pub const IDENTITY: Self = Self { w: Var::ONE, x: Var::ZERO, y: Var::ZERO, z: Var::ZERO };
+    pub const IDENTITY: Self = Self {
+        w: Var::ONE,
+        x: Var::ZERO,
+        y: Var::ZERO,
+        z: Var::ZERO,
+    };
 
     /// From components.
     pub fn new(w: impl Into<Var>, x: impl Into<Var>, y: impl Into<Var>, z: impl Into<Var>) -> Self {
-        Self { w: w.into(), x: x.into(), y: y.into(), z: z.into() }
+        Self {
+            w: w.into(),
+            x: x.into(),
+            y: y.into(),
+            z: z.into(),
+        }
     }
 
     /// A constant quaternion, w first.
@@ -38,7 +48,12 @@ impl Quat {
     /// # Panics
     /// When the slice is shorter than 4.
     pub fn from_slice(q: &[Var]) -> Self {
-        Self { w: q[0], x: q[1], y: q[2], z: q[3] }
+        Self {
+            w: q[0],
+            x: q[1],
+            y: q[2],
+            z: q[3],
+        }
     }
 
     /// The four components, w first.
@@ -48,12 +63,21 @@ impl Quat {
 
     /// Real and imaginary part.
     pub fn from_parts(w: Var, v: Vec3) -> Self {
-        Self { w, x: v.x, y: v.y, z: v.z }
+        Self {
+            w,
+            x: v.x,
+            y: v.y,
+            z: v.z,
+        }
     }
 
     /// The imaginary part.
     pub fn vector(self) -> Vec3 {
-        Vec3 { x: self.x, y: self.y, z: self.z }
+        Vec3 {
+            x: self.x,
+            y: self.y,
+            z: self.z,
+        }
     }
 
     /// The inverse of a unit quaternion.

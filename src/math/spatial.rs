@@ -13,7 +13,10 @@ macro_rules! six_numbers {
     ($name:ident) => {
         impl $name {
             /// Zero, a constant.
-            pub const ZERO: Self = Self { ang: Vec3::ZERO, lin: Vec3::ZERO };
+            pub const ZERO: Self = Self {
+                ang: Vec3::ZERO,
+                lin: Vec3::ZERO,
+            };
 
             /// From the rotational and the translational part.
             pub fn new(ang: Vec3, lin: Vec3) -> Self {
@@ -28,7 +31,10 @@ macro_rules! six_numbers {
 
             /// From six numbers, rotation first.
             pub fn from_array([a, b, c, d, e, f]: [Var; 6]) -> Self {
-                Self { ang: Vec3::new(a, b, c), lin: Vec3::new(d, e, f) }
+                Self {
+                    ang: Vec3::new(a, b, c),
+                    lin: Vec3::new(d, e, f),
+                }
             }
 
             /// Whether it is the constant zero.
@@ -47,28 +53,40 @@ macro_rules! six_numbers {
         impl Add for $name {
             type Output = Self;
             fn add(self, other: Self) -> Self {
-                Self { ang: self.ang + other.ang, lin: self.lin + other.lin }
+                Self {
+                    ang: self.ang + other.ang,
+                    lin: self.lin + other.lin,
+                }
             }
         }
 
         impl Sub for $name {
             type Output = Self;
             fn sub(self, other: Self) -> Self {
-                Self { ang: self.ang - other.ang, lin: self.lin - other.lin }
+                Self {
+                    ang: self.ang - other.ang,
+                    lin: self.lin - other.lin,
+                }
             }
         }
 
         impl Neg for $name {
             type Output = Self;
             fn neg(self) -> Self {
-                Self { ang: -self.ang, lin: -self.lin }
+                Self {
+                    ang: -self.ang,
+                    lin: -self.lin,
+                }
             }
         }
 
         impl Mul<Var> for $name {
             type Output = Self;
             fn mul(self, factor: Var) -> Self {
-                Self { ang: self.ang * factor, lin: self.lin * factor }
+                Self {
+                    ang: self.ang * factor,
+                    lin: self.lin * factor,
+                }
             }
         }
 
@@ -110,7 +128,10 @@ six_numbers!(Force);
 impl Motion {
     /// The rotation about a unit axis through a point.
     pub fn about(axis: Vec3, point: Vec3) -> Self {
-        Self { ang: axis, lin: point.cross(axis) }
+        Self {
+            ang: axis,
+            lin: point.cross(axis),
+        }
     }
 
     /// The power of a force in this motion.
@@ -120,12 +141,18 @@ impl Motion {
 
     /// The rate of change of `other` when it moves along with this velocity: `mju_crossMotion`.
     pub fn cross(self, other: Motion) -> Motion {
-        Motion { ang: self.ang.cross(other.ang), lin: self.ang.cross(other.lin) + self.lin.cross(other.ang) }
+        Motion {
+            ang: self.ang.cross(other.ang),
+            lin: self.ang.cross(other.lin) + self.lin.cross(other.ang),
+        }
     }
 
     /// The rate of change of a force that moves along with this velocity: `mju_crossForce`.
     pub fn cross_force(self, force: Force) -> Force {
-        Force { ang: self.ang.cross(force.ang) + self.lin.cross(force.lin), lin: self.ang.cross(force.lin) }
+        Force {
+            ang: self.ang.cross(force.ang) + self.lin.cross(force.lin),
+            lin: self.ang.cross(force.lin),
+        }
     }
 
     /// The linear part at a point instead of the origin.
@@ -137,7 +164,10 @@ impl Motion {
 impl Force {
     /// A force and a torque that act at a point.
     pub fn acting_at(point: Vec3, torque: Vec3, force: Vec3) -> Self {
-        Self { ang: torque + point.cross(force), lin: force }
+        Self {
+            ang: torque + point.cross(force),
+            lin: force,
+        }
     }
 }
 
@@ -155,37 +185,66 @@ pub struct Inertia {
 impl Inertia {
     /// No inertia, a constant.
     pub fn zero() -> Self {
-        Self { mass: Var::ZERO, moment: Vec3::ZERO, rot: Sym3::zero() }
+        Self {
+            mass: Var::ZERO,
+            moment: Vec3::ZERO,
+            rot: Sym3::zero(),
+        }
     }
 
     /// From the mass, the centre of mass and the rotational inertia about it.
     pub fn new(mass: Var, com: Vec3, central: Sym3) -> Self {
         // Parallel axes: rot = central + m (|c|² 1 − c cᵀ).
         let moment = com * mass;
-        let Sym3 { diagonal: d, xy, xz, yz } = Sym3::outer_scaled(moment, com);
-        let shift = Sym3 { diagonal: Vec3 { x: d.y + d.z, y: d.x + d.z, z: d.x + d.y }, xy: -xy, xz: -xz, yz: -yz };
-        Self { mass, moment, rot: central + shift }
+        let Sym3 {
+            diagonal: d,
+            xy,
+            xz,
+            yz,
+        } = Sym3::outer_scaled(moment, com);
+        let shift = Sym3 {
+            diagonal: Vec3 {
+                x: d.y + d.z,
+                y: d.x + d.z,
+                z: d.x + d.y,
+            },
+            xy: -xy,
+            xz: -xz,
+            yz: -yz,
+        };
+        Self {
+            mass,
+            moment,
+            rot: central + shift,
+        }
     }
 
     /// Centre of mass and rotational inertia about it; the inverse of [`Inertia::new`].
     pub fn central(self) -> (Vec3, Sym3) {
-        let com = self.moment * self.mass.recip();
+        let com = (self.moment * self.mass.recip()).tidy();
         let shift = Self::new(self.mass, com, Sym3::zero()).rot;
-        (com, self.rot - shift)
+        (com, (self.rot - shift).tidy())
     }
 }
 
 impl Add for Inertia {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { mass: self.mass + other.mass, moment: self.moment + other.moment, rot: self.rot + other.rot }
+        Self {
+            mass: self.mass + other.mass,
+            moment: self.moment + other.moment,
+            rot: self.rot + other.rot,
+        }
     }
 }
 
 impl Mul<Motion> for Inertia {
     type Output = Force;
     fn mul(self, v: Motion) -> Force {
-        Force { ang: self.rot * v.ang + self.moment.cross(v.lin), lin: v.lin * self.mass - self.moment.cross(v.ang) }
+        Force {
+            ang: self.rot * v.ang + self.moment.cross(v.lin),
+            lin: v.lin * self.mass - self.moment.cross(v.ang),
+        }
     }
 }
 
@@ -218,7 +277,11 @@ impl Articulated {
     #[must_use]
     pub fn minus_outer(self, f: Force, weight: Var) -> Self {
         let w = f * weight;
-        let cross = Mat3 { x: w.ang * f.lin.x, y: w.ang * f.lin.y, z: w.ang * f.lin.z };
+        let cross = Mat3 {
+            x: w.ang * f.lin.x,
+            y: w.ang * f.lin.y,
+            z: w.ang * f.lin.z,
+        };
         Self {
             ang: self.ang - Sym3::outer_scaled(w.ang, f.ang),
             cross: self.cross - cross,
@@ -228,7 +291,10 @@ impl Articulated {
 
     /// All entries, rotation first.
     pub fn to_matrix(self) -> [[Var; 6]; 6] {
-        let (ang, lin) = (self.ang.to_matrix().columns(), self.lin.to_matrix().columns());
+        let (ang, lin) = (
+            self.ang.to_matrix().columns(),
+            self.lin.to_matrix().columns(),
+        );
         let cross = self.cross.rows().map(Vec3::to_array);
         from_fn(|row| {
             from_fn(|column| match (row < 3, column < 3) {
@@ -244,14 +310,22 @@ impl Articulated {
 impl From<Inertia> for Articulated {
     fn from(inertia: Inertia) -> Self {
         let m = inertia.mass;
-        Self { ang: inertia.rot, cross: Mat3::skew(inertia.moment), lin: Sym3::from_diagonal(Vec3::new(m, m, m)) }
+        Self {
+            ang: inertia.rot,
+            cross: Mat3::skew(inertia.moment),
+            lin: Sym3::from_diagonal(Vec3::new(m, m, m)),
+        }
     }
 }
 
 impl Add for Articulated {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { ang: self.ang + other.ang, cross: self.cross + other.cross, lin: self.lin + other.lin }
+        Self {
+            ang: self.ang + other.ang,
+            cross: self.cross + other.cross,
+            lin: self.lin + other.lin,
+        }
     }
 }
 

@@ -16,7 +16,9 @@ const NOISE: f64 = 4e-15;
 /// The value, with a constant's rounding noise around −1, 0 and 1 removed, so that it folds.
 fn tidy(x: Var) -> Var {
     match x.as_constant() {
-        Some(value) if (value - value.round()).abs() < NOISE && value.abs() < 1.5 => Var::from(value.round()),
+        Some(value) if (value - value.round()).abs() < NOISE && value.abs() < 1.5 => {
+            Var::from(value.round())
+        }
         _ => x,
     }
 }
@@ -34,11 +36,19 @@ pub struct Vec3 {
 
 impl Vec3 {
     /// The null vector, a constant.
-    pub const ZERO: Self = Self { x: Var::ZERO, y: Var::ZERO, z: Var::ZERO };
+    pub const ZERO: Self = Self {
+        x: Var::ZERO,
+        y: Var::ZERO,
+        z: Var::ZERO,
+    };
 
     /// From components.
     pub fn new(x: impl Into<Var>, y: impl Into<Var>, z: impl Into<Var>) -> Self {
-        Self { x: x.into(), y: y.into(), z: z.into() }
+        Self {
+            x: x.into(),
+            y: y.into(),
+            z: z.into(),
+        }
     }
 
     /// A constant vector.
@@ -56,12 +66,20 @@ impl Vec3 {
     /// # Panics
     /// When the slice is shorter than 3.
     pub fn from_slice(v: &[Var]) -> Self {
-        Self { x: v[0], y: v[1], z: v[2] }
+        Self {
+            x: v[0],
+            y: v[1],
+            z: v[2],
+        }
     }
 
     /// The value, where all components are constants.
     pub fn as_constant(self) -> Option<[f64; 3]> {
-        Some([self.x.as_constant()?, self.y.as_constant()?, self.z.as_constant()?])
+        Some([
+            self.x.as_constant()?,
+            self.y.as_constant()?,
+            self.z.as_constant()?,
+        ])
     }
 
     /// Whether it is the constant null vector.
@@ -97,14 +115,28 @@ impl Vec3 {
     pub fn normalize(self) -> (Self, Var) {
         let norm = self.norm();
         let tiny = norm.lt(MIN_VALUE);
-        let scale = crate::trace::select(tiny, Var::ZERO, crate::trace::select(tiny, Var::ONE, norm).recip());
+        let scale = crate::trace::select(
+            tiny,
+            Var::ZERO,
+            crate::trace::select(tiny, Var::ONE, norm).recip(),
+        );
         let unit = self * scale;
-        (Self { x: crate::trace::select(tiny, Var::ONE, unit.x), ..unit }, norm)
+        (
+            Self {
+                x: crate::trace::select(tiny, Var::ONE, unit.x),
+                ..unit
+            },
+            norm,
+        )
     }
 
     /// Without rounding noise in its constants.
     pub(super) fn tidy(self) -> Self {
-        Self { x: tidy(self.x), y: tidy(self.y), z: tidy(self.z) }
+        Self {
+            x: tidy(self.x),
+            y: tidy(self.y),
+            z: tidy(self.z),
+        }
     }
 }
 
@@ -125,28 +157,44 @@ impl Carry for Vec3 {
 impl Add for Vec3 {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { x: self.x + other.x, y: self.y + other.y, z: self.z + other.z }
+        Self {
+            x: self.x + other.x,
+            y: self.y + other.y,
+            z: self.z + other.z,
+        }
     }
 }
 
 impl Sub for Vec3 {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self { x: self.x - other.x, y: self.y - other.y, z: self.z - other.z }
+        Self {
+            x: self.x - other.x,
+            y: self.y - other.y,
+            z: self.z - other.z,
+        }
     }
 }
 
 impl Neg for Vec3 {
     type Output = Self;
     fn neg(self) -> Self {
-        Self { x: -self.x, y: -self.y, z: -self.z }
+        Self {
+            x: -self.x,
+            y: -self.y,
+            z: -self.z,
+        }
     }
 }
 
 impl Mul<Var> for Vec3 {
     type Output = Self;
     fn mul(self, factor: Var) -> Self {
-        Self { x: self.x * factor, y: self.y * factor, z: self.z * factor }
+        Self {
+            x: self.x * factor,
+            y: self.y * factor,
+            z: self.z * factor,
+        }
     }
 }
 
@@ -193,17 +241,29 @@ impl Mat3 {
 
     /// The null matrix, a constant.
     pub fn zero() -> Self {
-        Self { x: Vec3::ZERO, y: Vec3::ZERO, z: Vec3::ZERO }
+        Self {
+            x: Vec3::ZERO,
+            y: Vec3::ZERO,
+            z: Vec3::ZERO,
+        }
     }
 
     /// A diagonal matrix.
     pub fn diagonal(d: Vec3) -> Self {
-        Self { x: Vec3::new(d.x, 0.0, 0.0), y: Vec3::new(0.0, d.y, 0.0), z: Vec3::new(0.0, 0.0, d.z) }
+        Self {
+            x: Vec3::new(d.x, 0.0, 0.0),
+            y: Vec3::new(0.0, d.y, 0.0),
+            z: Vec3::new(0.0, 0.0, d.z),
+        }
     }
 
     /// The matrix of `v ×`.
     pub fn skew(v: Vec3) -> Self {
-        Self { x: Vec3::new(0.0, v.z, -v.y), y: Vec3::new(-v.z, 0.0, v.x), z: Vec3::new(v.y, -v.x, 0.0) }
+        Self {
+            x: Vec3::new(0.0, v.z, -v.y),
+            y: Vec3::new(-v.z, 0.0, v.x),
+            z: Vec3::new(v.y, -v.x, 0.0),
+        }
     }
 
     /// The rotation about a unit `axis` by the angle with this sine and cosine.
@@ -217,7 +277,8 @@ impl Mat3 {
             let across = if row == column { 1.0 - along } else { -along };
             tidy(along) + cos * tidy(across) + sin * turn[column].to_array()[row]
         };
-        let [x, y, z] = from_fn(|column| Vec3::new(entry(0, column), entry(1, column), entry(2, column)));
+        let [x, y, z] =
+            from_fn(|column| Vec3::new(entry(0, column), entry(1, column), entry(2, column)));
         Self { x, y, z }
     }
 
@@ -242,12 +303,20 @@ impl Mat3 {
 
     /// The transpose times a vector; the inverse rotation, for a rotation.
     pub fn transposed_mul(self, v: Vec3) -> Vec3 {
-        Vec3 { x: self.x.dot(v), y: self.y.dot(v), z: self.z.dot(v) }
+        Vec3 {
+            x: self.x.dot(v),
+            y: self.y.dot(v),
+            z: self.z.dot(v),
+        }
     }
 
     /// Without rounding noise in its constants.
     pub(super) fn tidy(self) -> Self {
-        Self { x: self.x.tidy(), y: self.y.tidy(), z: self.z.tidy() }
+        Self {
+            x: self.x.tidy(),
+            y: self.y.tidy(),
+            z: self.z.tidy(),
+        }
     }
 }
 
@@ -269,28 +338,44 @@ impl Mul<Vec3> for Mat3 {
 impl Mul for Mat3 {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
-        Self { x: self * other.x, y: self * other.y, z: self * other.z }
+        Self {
+            x: self * other.x,
+            y: self * other.y,
+            z: self * other.z,
+        }
     }
 }
 
 impl Mul<Var> for Mat3 {
     type Output = Self;
     fn mul(self, factor: Var) -> Self {
-        Self { x: self.x * factor, y: self.y * factor, z: self.z * factor }
+        Self {
+            x: self.x * factor,
+            y: self.y * factor,
+            z: self.z * factor,
+        }
     }
 }
 
 impl Add for Mat3 {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { x: self.x + other.x, y: self.y + other.y, z: self.z + other.z }
+        Self {
+            x: self.x + other.x,
+            y: self.y + other.y,
+            z: self.z + other.z,
+        }
     }
 }
 
 impl Sub for Mat3 {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self { x: self.x - other.x, y: self.y - other.y, z: self.z - other.z }
+        Self {
+            x: self.x - other.x,
+            y: self.y - other.y,
+            z: self.z - other.z,
+        }
     }
 }
 
@@ -310,7 +395,12 @@ pub struct Sym3 {
 impl Sym3 {
     /// A diagonal matrix.
     pub fn from_diagonal(diagonal: Vec3) -> Self {
-        Self { diagonal, xy: Var::ZERO, xz: Var::ZERO, yz: Var::ZERO }
+        Self {
+            diagonal,
+            xy: Var::ZERO,
+            xz: Var::ZERO,
+            yz: Var::ZERO,
+        }
     }
 
     /// The null matrix, a constant.
@@ -320,14 +410,32 @@ impl Sym3 {
 
     /// `v vᵀ`
     pub fn outer(v: Vec3) -> Self {
-        let diagonal = Vec3 { x: v.x * v.x, y: v.y * v.y, z: v.z * v.z };
-        Self { diagonal, xy: v.x * v.y, xz: v.x * v.z, yz: v.y * v.z }
+        let diagonal = Vec3 {
+            x: v.x * v.x,
+            y: v.y * v.y,
+            z: v.z * v.z,
+        };
+        Self {
+            diagonal,
+            xy: v.x * v.y,
+            xz: v.x * v.z,
+            yz: v.y * v.z,
+        }
     }
 
     /// The symmetric part of `a bᵀ`, for vectors whose `a bᵀ` is symmetric already.
     pub fn outer_scaled(a: Vec3, b: Vec3) -> Self {
-        let diagonal = Vec3 { x: a.x * b.x, y: a.y * b.y, z: a.z * b.z };
-        Self { diagonal, xy: a.x * b.y, xz: a.x * b.z, yz: a.y * b.z }
+        let diagonal = Vec3 {
+            x: a.x * b.x,
+            y: a.y * b.y,
+            z: a.z * b.z,
+        };
+        Self {
+            diagonal,
+            xy: a.x * b.y,
+            xz: a.x * b.z,
+            yz: a.y * b.z,
+        }
     }
 
     /// `R D Rᵀ` for a rotation R and a diagonal D.
@@ -337,7 +445,11 @@ impl Sym3 {
     /// column only, a sphere none.
     pub fn rotated_diagonal(r: Mat3, d: Vec3) -> Self {
         let d = d.to_array();
-        let equal = |i: usize, j: usize| d[i].as_constant().is_some() && d[i].as_constant() == d[j].as_constant();
+        // Principal moments that an eigenvalue solver found differ by its rounding.
+        let equal = |i: usize, j: usize| match (d[i].as_constant(), d[j].as_constant()) {
+            (Some(a), Some(b)) => (a - b).abs() <= 1e-13 * a.abs().max(b.abs()),
+            _ => false,
+        };
         let base = if equal(1, 2) { 1 } else { 0 };
         let mut sum = Self::from_diagonal(Vec3::new(d[base], d[base], d[base]));
         for (k, column) in r.columns().into_iter().enumerate() {
@@ -356,7 +468,38 @@ impl Sym3 {
         // Rows of R S and of R.
         let [a, b, c] = (r * self.to_matrix()).rows();
         let [x, y, z] = r.rows();
-        Self { diagonal: Vec3 { x: a.dot(x), y: b.dot(y), z: c.dot(z) }, xy: a.dot(y), xz: a.dot(z), yz: b.dot(z) }
+        Self {
+            diagonal: Vec3 {
+                x: a.dot(x),
+                y: b.dot(y),
+                z: c.dot(z),
+            },
+            xy: a.dot(y),
+            xz: a.dot(z),
+            yz: b.dot(z),
+        }
+    }
+
+    /// Without constant off-diagonal entries that are rounding noise beside a constant diagonal.
+    #[must_use]
+    pub(super) fn tidy(self) -> Self {
+        let Some(diagonal) = self.diagonal.as_constant() else {
+            return self;
+        };
+        let noise = 1e-14
+            * diagonal
+                .into_iter()
+                .fold(0.0, |largest, d| f64::max(largest, d.abs()));
+        let entry = |x: Var| match x.as_constant() {
+            Some(value) if value.abs() <= noise => Var::ZERO,
+            _ => x,
+        };
+        Self {
+            diagonal: self.diagonal,
+            xy: entry(self.xy),
+            xz: entry(self.xz),
+            yz: entry(self.yz),
+        }
     }
 
     /// As a full matrix.

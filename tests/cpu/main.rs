@@ -4,4 +4,7 @@
 mod oracle;
 
 mod functions;
+mod rigid_common;
+mod rigid_dump_tmp;
+mod rigid_step;
 mod random;

@@ -1,0 +1,58 @@
+//! Inertia of every link about its tree's origin (`cinert` of `mj_comPos`, summed over welded bodies).
+
+use crate::math::{Inertia, Sym3};
+
+use super::Context;
+use super::kinematics::Kinematics;
+use super::placement::Fixed;
+use super::tree::Link;
+
+/// `[links]` Ten numbers each.
+///
+/// A link of one massive body turns that body's principal axes; one of several first adds their inertias in the
+/// link's frame, which are constants unless somebody randomizes them.
+pub(super) fn inertia(cx: &Context<'_>, at: &Kinematics) -> Vec<Inertia> {
+    cx.tree
+        .links
+        .iter()
+        .map(|link| link_inertia(cx, at, link))
+        .collect()
+}
+
+fn link_inertia(cx: &Context<'_>, at: &Kinematics, link: &Link) -> Inertia {
+    let parameters = cx.parameters;
+    let massive = |body: usize| {
+        !parameters.body_mass[body].is_zero() || !parameters.body_inertia[body].is_zero()
+    };
+    let bodies: Vec<usize> = link
+        .members
+        .iter()
+        .copied()
+        .filter(|&body| massive(body))
+        .collect();
+    if let [body] = bodies[..] {
+        let axes = at.xmat[body] * parameters.body_iquat[body].to_mat();
+        let central = Sym3::rotated_diagonal(axes, parameters.body_inertia[body]);
+        return Inertia::new(parameters.body_mass[body], at.com_offset(cx, body), central);
+    }
+    let in_link = |body: usize| {
+        let placed = if body == link.body {
+            Fixed::identity()
+        } else {
+            cx.placement[body]
+        };
+        let axes = (placed.quat * parameters.body_iquat[body]).to_mat();
+        let central = Sym3::rotated_diagonal(axes, parameters.body_inertia[body]);
+        let com = placed.pos + placed.quat.to_mat() * parameters.body_ipos[body];
+        Inertia::new(parameters.body_mass[body], com, central)
+    };
+    let sum = bodies
+        .iter()
+        .fold(Inertia::zero(), |sum, &body| sum + in_link(body));
+    if bodies.is_empty() {
+        return sum;
+    }
+    let (com, central) = sum.central();
+    let (offset, mat) = (at.offset[link.body], at.xmat[link.body]);
+    Inertia::new(sum.mass, offset + mat * com, central.rotated(mat))
+}
