@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod env_autoreset;
+mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
