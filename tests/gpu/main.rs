@@ -5,3 +5,4 @@ mod common;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+mod trace_device;
