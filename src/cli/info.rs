@@ -74,7 +74,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     if let Some(subject) = subject {
         report.model = Some(Sizes::of(subject.model()));
-        if let Subject::Task(definition) = &subject {
+        if let Subject::Task { definition, .. } = &subject {
             report.task = Some(TaskReport::of(definition)?);
         }
         report.kernel = Some(KernelReport::of(&subject.into_graph()?, device.as_ref())?);

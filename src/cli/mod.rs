@@ -15,9 +15,13 @@
 //!
 //! Bad input ends in one line on standard error, `error: where: what (what to do)`, and a status that is not 0.
 
+mod bench;
+mod controls;
 mod info;
+mod measure;
 mod new;
 mod npz;
+mod oracle;
 mod output;
 mod rollout;
 mod subject;
@@ -43,6 +47,7 @@ struct CommandLine {
 enum Command {
     Info(info::Arguments),
     Rollout(rollout::Arguments),
+    Bench(bench::Arguments),
     New(new::Arguments),
 }
 
@@ -66,6 +71,7 @@ fn execute(command: Command, registry: &Registry) -> Result<()> {
     match command {
         Command::Info(arguments) => info::run(&arguments, registry),
         Command::Rollout(arguments) => rollout::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments, registry),
         Command::New(arguments) => new::run(&arguments),
     }
 }

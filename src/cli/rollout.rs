@@ -12,7 +12,7 @@ use ndarray::{ArrayD, Axis};
 
 use super::npz::{self, Archive, Extent};
 use super::output::{self, Progress, note, say};
-use super::subject;
+use super::{controls, subject};
 use crate::env::{Physics, Precision, Target};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -174,7 +174,7 @@ impl Plan {
         }
         let ctrl = match arguments.ctrl.as_str() {
             "zero" => Controls::Zero,
-            "random" => Controls::Random(control_ranges(model), arguments.seed),
+            "random" => Controls::Random(controls::ranges(model), arguments.seed),
             path => {
                 let path = Path::new(path);
                 if !path.exists() {
@@ -229,7 +229,7 @@ impl Plan {
         for step in steps {
             let ctrl = match &self.ctrl {
                 Controls::Zero => continue,
-                Controls::Random(ranges, seed) => random_controls(ranges, *seed, step, self.worlds),
+                Controls::Random(ranges, seed) => controls::random(ranges, *seed, step, self.worlds),
                 Controls::Given(array) => {
                     per_world(&array.index_axis(Axis(0), step as usize).to_owned(), self.worlds)
                 }
@@ -254,33 +254,6 @@ fn per_world(array: &ArrayD<f64>, worlds: usize) -> Vec<f64> {
         Some(array) => array.iter().copied().collect(),
         None => array.iter().copied().collect(),
     }
-}
-
-fn control_ranges(model: &Model) -> Vec<[f64; 2]> {
-    let limited = model.actuator_ctrllimited.iter().zip(&model.actuator_ctrlrange);
-    limited.map(|(limited, range)| if *limited { *range } else { [-1.0, 1.0] }).collect()
-}
-
-/// `[N, nu]`, uniform in the ranges, keyed by seed, world, step and actuator.
-fn random_controls(ranges: &[[f64; 2]], seed: u64, step: u32, worlds: usize) -> Vec<f64> {
-    let mut values = Vec::with_capacity(worlds * ranges.len());
-    for world in 0..worlds {
-        for (actuator, [low, high]) in ranges.iter().enumerate() {
-            let key = [world as u64, u64::from(step), actuator as u64];
-            let bits = key.into_iter().fold(mix(seed), |state, part| mix(state ^ part));
-            // The upper 53 bits: every multiple of 2⁻⁵³ in [0, 1) alike.
-            values.push(low + (high - low) * ((bits >> 11) as f64 * 2f64.powi(-53)));
-        }
-    }
-    values
-}
-
-/// SplitMix64's step and finalizer (Steele, Lea and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
-fn mix(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 /// What is recorded so far, each `[moment][world][component]`.
@@ -356,21 +329,6 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn random_controls_fill_their_ranges_and_do_not_depend_on_the_number_of_worlds() {
-        let ranges = [[-1.0, 1.0], [2.0, 3.0]];
-        let many = random_controls(&ranges, 7, 3, 500);
-        assert_eq!(random_controls(&ranges, 7, 3, 20), many[..40]);
-        assert_ne!(random_controls(&ranges, 8, 3, 20), many[..40]);
-        for (actuator, [low, high]) in ranges.iter().enumerate() {
-            let values: Vec<f64> = many.iter().skip(actuator).step_by(2).copied().collect();
-            assert!(values.iter().all(|value| (*low..*high).contains(value)));
-            // The mean of 500 uniform numbers deviates by 0.013 of the range; five times that is beyond chance.
-            let mean = values.iter().sum::<f64>() / 500.0;
-            assert!((mean - 0.5 * (low + high)).abs() < 5.0 * 0.013 * (high - low), "{mean}");
-        }
-    }
 
     #[test]
     fn a_single_row_stands_for_all_worlds() {

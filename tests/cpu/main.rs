@@ -2,6 +2,9 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
+mod cli_input;
 mod functions;
 mod random;
