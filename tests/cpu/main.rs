@@ -2,7 +2,10 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
+mod cli_input;
 mod functions;
 mod random;
 mod rigid_common;
