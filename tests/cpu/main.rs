@@ -2,8 +2,14 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
+mod cli_input;
 mod functions;
 mod random;
+mod rigid_common;
+mod rigid_dump_tmp;
+mod rigid_step;
 mod scripts;
 mod tidy;
