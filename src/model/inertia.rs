@@ -319,9 +319,6 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
         let tau = (moments[column] - moments[row]) / (2.0 * off);
         let tan = 1.0 / (tau.abs() + (1.0 + tau * tau).sqrt());
         let cos = 1.0 / (1.0 + tan * tan).sqrt();
-        if cos > 1.0 - TINY {
-            break;
-        }
         let mut half_sin = (0.5 - 0.5 * cos).sqrt();
         if (tau >= 0.0) != (axis == 1) {
             half_sin = -half_sin;

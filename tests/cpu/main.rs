@@ -4,4 +4,6 @@
 mod oracle;
 
 mod functions;
+mod model;
+mod model_fields;
 mod random;
