@@ -287,8 +287,11 @@ fn of_point(mass: f64, [x, y, z]: [f64; 3]) -> Symmetric {
 /// Jacobi's method with the rotation kept as a quaternion, in the order of MuJoCo's compiler, so
 /// that equal moments come out with the same axes.
 pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
-    const TINY: f64 = 1e-12;
     let [xx, yy, zz, xy, xz, yz] = full;
+    let tiny = 1e-12
+        * full
+            .iter()
+            .fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
     let inertia = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]];
     let mut quat = UNIT;
     let mut moments = [0.0; 3];
@@ -312,18 +315,17 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
         } else {
             (1, 2, 0, d12)
         };
-        if off.abs() < TINY {
+        if off.abs() < tiny {
             break;
         }
         // The rotation that annihilates the entry: t = tan φ with t² + 2 τ t − 1 = 0.
         let tau = (moments[column] - moments[row]) / (2.0 * off);
         let tan = 1.0 / (tau.abs() + (1.0 + tau * tau).sqrt());
-        let cos = 1.0 / (1.0 + tan * tan).sqrt();
-        let mut half_sin = (0.5 - 0.5 * cos).sqrt();
+        let (mut half_sin, half_cos) = (0.5 * tan.atan()).sin_cos();
         if (tau >= 0.0) != (axis == 1) {
             half_sin = -half_sin;
         }
-        let mut step = [(1.0 - half_sin * half_sin).sqrt(), 0.0, 0.0, 0.0];
+        let mut step = [half_cos, 0.0, 0.0, 0.0];
         step[axis + 1] = half_sin;
         pose::normalize(&mut step);
         quat = pose::multiply(quat, step);
@@ -331,7 +333,7 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
     }
     // Sort by exchanging neighbours, each exchange a quarter turn about the third axis.
     for first in [0, 1, 0] {
-        if moments[first] + TINY < moments[first + 1] {
+        if moments[first] + tiny < moments[first + 1] {
             moments.swap(first, first + 1);
             let mut turn = [std::f64::consts::FRAC_1_SQRT_2, 0.0, 0.0, 0.0];
             turn[(first + 2) % 3 + 1] = turn[0];

@@ -27,7 +27,11 @@ fn compare(path: &Path, reference: &Value) -> Result<(), String> {
         };
         let theirs = flat(theirs);
         if ours.len() != theirs.len() {
-            failures.push(format!("{name}: {} numbers, MuJoCo has {}", ours.len(), theirs.len()));
+            failures.push(format!(
+                "{name}: {} numbers, MuJoCo has {}",
+                ours.len(),
+                theirs.len()
+            ));
             continue;
         }
         // |Δ| / max(1, |reference|∞), the project's measure.
@@ -37,7 +41,13 @@ fn compare(path: &Path, reference: &Value) -> Result<(), String> {
             .zip(&theirs)
             .map(|(ours, theirs)| (ours - theirs).abs() / scale)
             .enumerate()
-            .fold((0, 0.0_f64), |worst, (i, error)| if error > worst.1 || error.is_nan() { (i, error) } else { worst });
+            .fold((0, 0.0_f64), |worst, (i, error)| {
+                if error > worst.1 || error.is_nan() {
+                    (i, error)
+                } else {
+                    worst
+                }
+            });
         if worst.1.is_nan() || worst.1 > TOLERANCE {
             failures.push(format!(
                 "{name}[{}]: {} is not {} ({:.1e})",
@@ -46,12 +56,21 @@ fn compare(path: &Path, reference: &Value) -> Result<(), String> {
         }
     }
     for (kind, ours) in names(&model) {
-        let theirs: Vec<&str> = reference[kind].as_array().unwrap().iter().map(|n| n.as_str().unwrap()).collect();
+        let theirs: Vec<&str> = reference[kind]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| n.as_str().unwrap())
+            .collect();
         if ours != theirs {
             failures.push(format!("{kind}: {ours:?} is not {theirs:?}"));
         }
     }
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n  ")) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(failures.join("\n  "))
+    }
 }
 
 fn flat(value: &Value) -> Vec<f64> {
@@ -96,13 +115,23 @@ fn own_models_equal_mujocos() {
     let paths = own_models();
     assert!(paths.len() >= 10, "only {} models", paths.len());
     let args: Vec<&str> = paths.iter().map(|path| path.to_str().unwrap()).collect();
-    let Some(reference) = oracle::run("dump_model.py", &args) else { return };
+    let Some(reference) = oracle::run("dump_model.py", &args) else {
+        return;
+    };
     let mut failures = Vec::new();
     for path in &paths {
         let theirs = &reference[path.to_str().unwrap()];
-        assert!(theirs.get("error").is_none(), "MuJoCo refuses {}: {}", path.display(), theirs["error"]);
+        assert!(
+            theirs.get("error").is_none(),
+            "MuJoCo refuses {}: {}",
+            path.display(),
+            theirs["error"]
+        );
         if let Err(failure) = compare(path, theirs) {
-            failures.push(format!("{}:\n  {failure}", path.file_name().unwrap().display()));
+            failures.push(format!(
+                "{}:\n  {failure}",
+                path.file_name().unwrap().display()
+            ));
         }
     }
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
@@ -110,11 +139,18 @@ fn own_models_equal_mujocos() {
 
 #[test]
 fn package_models_equal_mujocos_or_say_what_they_need() {
-    let Some(reference) = oracle::run("dump_model.py", &["--packages"]) else { return };
+    let Some(reference) = oracle::run("dump_model.py", &["--packages"]) else {
+        return;
+    };
     let (mut equal, mut unsupported, mut failures) = (Vec::new(), BTreeMap::new(), Vec::new());
     for (path, theirs) in reference.as_object().unwrap() {
         let path = Path::new(path);
-        let name = path.iter().rev().take(2).map(|part| part.to_str().unwrap()).collect::<Vec<_>>();
+        let name = path
+            .iter()
+            .rev()
+            .take(2)
+            .map(|part| part.to_str().unwrap())
+            .collect::<Vec<_>>();
         let name = format!("{}/{}", name[1], name[0]);
         let scene = mjcf::load(path);
         match scene.map_err(|error| (error.kind(), error.to_string())) {
@@ -132,7 +168,15 @@ fn package_models_equal_mujocos_or_say_what_they_need() {
     }
     eprintln!("equal: {equal:?}\nunsupported: {unsupported:#?}");
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
-    for needed in ["suite/cartpole.xml", "assets/inverted_pendulum.xml", "assets/ant.xml", "assets/half_cheetah.xml"] {
-        assert!(equal.iter().any(|name| name == needed), "{needed} does not load");
+    for needed in [
+        "suite/cartpole.xml",
+        "assets/inverted_pendulum.xml",
+        "assets/ant.xml",
+        "assets/half_cheetah.xml",
+    ] {
+        assert!(
+            equal.iter().any(|name| name == needed),
+            "{needed} does not load"
+        );
     }
 }

@@ -53,17 +53,53 @@ macro_rules! code {
     };
 }
 code!(Joint, Free = 0, Ball = 1, Slide = 2, Hinge = 3);
-code!(Geom, Plane = 0, Sphere = 2, Capsule = 3, Ellipsoid = 4, Cylinder = 5, Box = 6);
+code!(
+    Geom,
+    Plane = 0,
+    Sphere = 2,
+    Capsule = 3,
+    Ellipsoid = 4,
+    Cylinder = 5,
+    Box = 6
+);
 code!(Transmission, Joint = 0, JointInParent = 1);
-code!(Dynamics, None = 0, Integrator = 1, Filter = 2, FilterExact = 3);
+code!(
+    Dynamics,
+    None = 0,
+    Integrator = 1,
+    Filter = 2,
+    FilterExact = 3
+);
 code!(Gain, Fixed = 0, Affine = 1);
 code!(Bias, None = 0, Affine = 1);
-code!(Integrator, Euler = 0, Rk4 = 1, Implicit = 2, ImplicitFast = 3);
+code!(
+    Integrator,
+    Euler = 0,
+    Rk4 = 1,
+    Implicit = 2,
+    ImplicitFast = 3
+);
 code!(Cone, Pyramidal = 0, Elliptic = 1);
 code!(Jacobian, Dense = 0, Sparse = 1, Auto = 2);
 code!(Solver, Pgs = 0, Cg = 1, Newton = 2);
-code!(Tracking, Fixed = 0, Track = 1, TrackCom = 2, TargetBody = 3, TargetBodyCom = 4);
-code!(Object, Body = 1, XBody = 2, Joint = 3, Geom = 5, Site = 6, Camera = 7, Actuator = 19);
+code!(
+    Tracking,
+    Fixed = 0,
+    Track = 1,
+    TrackCom = 2,
+    TargetBody = 3,
+    TargetBodyCom = 4
+);
+code!(
+    Object,
+    Body = 1,
+    XBody = 2,
+    Joint = 3,
+    Geom = 5,
+    Site = 6,
+    Camera = 7,
+    Actuator = 19
+);
 
 impl Flat for Option<Object> {
     fn flat(&self, out: &mut Vec<f64>) {
@@ -76,15 +112,27 @@ impl Flat for Option<Object> {
 
 /// Addresses are −1 in MuJoCo where the matching count is 0.
 fn addresses(addresses: &[usize], counts: &[usize]) -> Vec<Option<usize>> {
-    addresses.iter().zip(counts).map(|(&address, &count)| (count > 0).then_some(address)).collect()
+    addresses
+        .iter()
+        .zip(counts)
+        .map(|(&address, &count)| (count > 0).then_some(address))
+        .collect()
 }
 
 fn joint_targets(model: &Model) -> Vec<[i32; 2]> {
-    model.actuator_trnid.iter().map(|&joint| [joint as i32, -1]).collect()
+    model
+        .actuator_trnid
+        .iter()
+        .map(|&joint| [joint as i32, -1])
+        .collect()
 }
 
 fn signatures(model: &Model) -> Vec<usize> {
-    model.exclude_bodies.iter().map(|[a, b]| (a << 16) + b).collect()
+    model
+        .exclude_bodies
+        .iter()
+        .map(|[a, b]| (a << 16) + b)
+        .collect()
 }
 
 /// Every field with a counterpart in `mjModel`; `group.name` is in a nested struct.

@@ -172,7 +172,10 @@ fn convert(
         let cause = format!("elements are nested deeper than {MAX_DEPTH}");
         return Err(Error::invalid(cause).context(place));
     }
-    let stray = node.children().filter(|child| child.is_text()).filter_map(|child| child.text());
+    let stray = node
+        .children()
+        .filter(|child| child.is_text())
+        .filter_map(|child| child.text());
     Ok(Element {
         tag: node.tag_name().name().to_string(),
         stray: stray.into_iter().any(|text| !text.trim().is_empty()),
