@@ -21,48 +21,58 @@ type Symmetric = [f64; 6];
 /// The mass and inertia of a body: its own if it gives them, else its geoms'.
 ///
 /// # Errors
-/// A negative or unphysical mass or inertia.
+/// A negative or unphysical mass or inertia, located at the body or the geom.
 pub(super) fn of_body(body: &Body, compiler: &Compiler) -> Result<Lump> {
+    let placed = |error| super::locate(&body.place, "body", &body.name, error);
     let from_geoms = match compiler.inertiafromgeom {
         Limited::True => true,
         Limited::False => false,
         Limited::Auto => body.inertial.is_none(),
     };
-    let mut lump = match &body.inertial {
-        Some(inertial) => {
-            let (quat, moments) = match inertial.inertia {
-                Inertia::Diagonal(moments) => (inertial.pose.quat, moments),
-                Inertia::Full(full) => principal(full)
-                    .ok_or_else(|| Error::invalid("fullinertia must have positive eigenvalues"))?,
-            };
-            let mut pose = Pose {
-                pos: inertial.pose.pos,
-                quat,
-            };
-            pose::normalize(&mut pose.quat);
-            Lump {
-                pose,
-                mass: inertial.mass,
-                moments,
-            }
-        }
+    let own = own(body).map_err(placed)?;
+    let lump = if from_geoms {
+        sum_of_geoms(body, compiler)?.unwrap_or(own)
+    } else {
+        own
+    };
+    bounded(lump, compiler).map_err(placed)
+}
+
+/// What a body says of its own mass and inertia.
+fn own(body: &Body) -> Result<Lump> {
+    let Some(inertial) = &body.inertial else {
         // MuJoCo's compiler puts the inertial frame of an empty body at the body's own placement.
-        None => Lump {
+        return Ok(Lump {
             pose: body.pose,
             mass: 0.0,
             moments: [0.0; 3],
-        },
+        });
     };
-    if from_geoms {
-        lump = sum_of_geoms(body, compiler)?.unwrap_or(lump);
+    let (quat, moments) = match inertial.inertia {
+        Inertia::Diagonal(moments) => (inertial.pose.quat, moments),
+        Inertia::Full(full) => principal(full)
+            .ok_or_else(|| Error::invalid("fullinertia must have positive eigenvalues"))?,
+    };
+    if inertial.mass < 0.0 || moments.iter().any(|&moment| moment < 0.0) {
+        return Err(Error::invalid("mass and inertia cannot be negative"));
     }
+    let mut pose = Pose {
+        pos: inertial.pose.pos,
+        quat,
+    };
+    pose::normalize(&mut pose.quat);
+    Ok(Lump {
+        pose,
+        mass: inertial.mass,
+        moments,
+    })
+}
 
+/// Applies the compiler's lower bounds, and refuses or balances an unphysical inertia.
+fn bounded(mut lump: Lump, compiler: &Compiler) -> Result<Lump> {
     lump.mass = lump.mass.max(compiler.boundmass);
     lump.moments = lump.moments.map(|moment| moment.max(compiler.boundinertia));
     let [a, b, c] = lump.moments;
-    if lump.mass < 0.0 || a < 0.0 || b < 0.0 || c < 0.0 {
-        return Err(Error::invalid("mass and inertia cannot be negative"));
-    }
     if a + b < c || a + c < b || b + c < a {
         if !compiler.balanceinertia {
             let cause = format!(
@@ -93,7 +103,9 @@ fn sum_of_geoms(body: &Body, compiler: &Compiler) -> Result<Option<Lump>> {
     match lumps.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),
-        many => sum(many).map(Some),
+        many => sum(many)
+            .map(Some)
+            .map_err(|error| super::locate(&body.place, "body", &body.name, error)),
     }
 }
 

@@ -3,6 +3,7 @@
 #[path = "../common/oracle.rs"]
 mod oracle;
 
+mod broken_mjcf;
 mod functions;
 mod model;
 mod model_fields;

@@ -133,7 +133,13 @@ fn read_text(path: &Path) -> Result<String> {
 fn parse(label: &str, text: &str) -> Result<Element> {
     let file: Arc<str> = label.into();
     let document = roxmltree::Document::parse(text).map_err(|error| {
-        let line = error.pos().row;
+        // What is never closed is missing at the end; roxmltree says it is at the beginning.
+        let unclosed = matches!(
+            error,
+            roxmltree::Error::UnexpectedEndOfStream | roxmltree::Error::UnclosedRootNode
+        );
+        let last = u32::try_from(text.lines().count().max(1)).unwrap_or(u32::MAX);
+        let line = if unclosed { last } else { error.pos().row };
         let cause = error.to_string();
         // The position is said once, by the place.
         let cause = cause.split(" at ").next().unwrap_or(&cause).to_string();
