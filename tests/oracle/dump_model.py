@@ -6,6 +6,7 @@
 import json
 import os
 import sys
+import tempfile
 
 import mujoco
 import numpy as np
@@ -90,6 +91,8 @@ def main():
     paths = [argument for argument in sys.argv[1:] if argument != "--packages"]
     if "--packages" in sys.argv:
         paths += packages()
+    paths = [os.path.abspath(path) for path in paths]
+    os.chdir(tempfile.gettempdir())  # MuJoCo leaves a log of its warnings where it runs
     json.dump({path: dump(path) for path in paths}, sys.stdout)
 
 
