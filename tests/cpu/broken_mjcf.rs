@@ -868,7 +868,7 @@ fn deep_nesting_is_refused() {
 /// Every prefix of a good file is an error or a model, never a panic.
 #[test]
 fn no_prefix_of_a_good_file_panics() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/actuators.xml");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/actuator_kinds.xml");
     let text = std::fs::read_to_string(path).unwrap();
     for end in (0..text.len()).filter(|&end| text.is_char_boundary(end)) {
         let result =

@@ -2,9 +2,17 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
 mod broken_mjcf;
+mod cli_input;
 mod functions;
 mod model;
 mod model_fields;
 mod random;
+mod rigid_common;
+mod rigid_dump_tmp;
+mod rigid_step;
+mod scripts;
+mod tidy;
