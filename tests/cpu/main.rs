@@ -5,8 +5,11 @@ mod oracle;
 #[path = "../common/program.rs"]
 mod program;
 
+mod broken_mjcf;
 mod cli_input;
 mod functions;
+mod model;
+mod model_fields;
 mod random;
 mod rigid_common;
 mod rigid_dump_tmp;
