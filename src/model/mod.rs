@@ -5,14 +5,23 @@
 //! array equals `mjModel`'s. Where `mjModel` has −1 for "none", there is an [`Option`] here, or an
 //! address that is meaningless because the matching count is 0.
 
+mod actuators;
+mod compile;
+mod inertia;
 mod names;
+mod reference;
+mod tree;
 
 use std::ops::Range;
 
-pub use crate::scene::{
-    Bias, Cone, Dynamics, Flags, Gain, Geom, Integrator, Jacobian, Joint, Object, Options, Sensor,
-    Solver, Statistics, Transmission,
+use crate::error::Error;
+use crate::scene::Place;
+
+pub use crate::scene::kinds::{
+    Bias, Cone, Dynamics, Gain, Geom, Integrator, Jacobian, Joint, Object, Sensor, Solver,
+    Tracking, Transmission,
 };
+pub use crate::scene::{Flags, Options, Statistics};
 pub use names::Names;
 
 /// A compiled model. Shapes stand beside each array; `[n]` arrays of `[f64; k]` are MuJoCo's `n × k`.
@@ -235,6 +244,10 @@ pub struct Model {
     pub cam_pos: Vec<[f64; 3]>,
     /// `[ncam]` Orientation in the body's frame.
     pub cam_quat: Vec<[f64; 4]>,
+    /// `[ncam]` How it follows its body.
+    pub cam_mode: Vec<Tracking>,
+    /// `[ncam]` Body that it looks at.
+    pub cam_targetbodyid: Vec<Option<usize>>,
     /// `[ncam]` Vertical field of view, degrees.
     pub cam_fovy: Vec<f64>,
 
@@ -245,6 +258,10 @@ pub struct Model {
     pub light_pos: Vec<[f64; 3]>,
     /// `[nlight]` Unit direction in the body's frame.
     pub light_dir: Vec<[f64; 3]>,
+    /// `[nlight]` How it follows its body.
+    pub light_mode: Vec<Tracking>,
+    /// `[nlight]` Body that it points at.
+    pub light_targetbodyid: Vec<Option<usize>>,
 
     // Materials.
     /// `[nmat]` Colour.
@@ -347,6 +364,10 @@ pub struct Model {
     pub key_act: Vec<Vec<f64>>,
     /// `[nkey][nu]` Controls.
     pub key_ctrl: Vec<Vec<f64>>,
+    /// `[nkey][nmocap]` Positions of mocap bodies.
+    pub key_mpos: Vec<Vec<[f64; 3]>>,
+    /// `[nkey][nmocap]` Orientations of mocap bodies.
+    pub key_mquat: Vec<Vec<[f64; 4]>>,
 
     // Names.
     /// Names of bodies; the world's is `world`.
@@ -396,4 +417,14 @@ impl Model {
     pub fn joint_dofs(&self, joint: usize) -> Range<usize> {
         self.jnt_dofadr[joint]..self.jnt_dofadr[joint] + self.jnt_type[joint].nv()
     }
+}
+
+/// Puts the place and the element before an error.
+fn locate(place: &Place, kind: &str, name: &str, error: Error) -> Error {
+    let element = if name.is_empty() {
+        format!("<{kind}>")
+    } else {
+        format!("<{kind} name='{name}'>")
+    };
+    place.locate(element, error)
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crate::error::{Error, Result, near_matches};
+use crate::scene::Place;
 
 /// The names of one kind of object, by id. An object without a name has the empty string.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,18 @@ impl Names {
             }
         }
         Ok(Self { kind, names, ids })
+    }
+
+    /// As [`Names::new`], with the place of the second of two equal names in the error.
+    pub(super) fn placed(kind: &'static str, labels: Vec<(String, Place)>) -> Result<Self> {
+        let mut seen: HashMap<&str, &Place> = HashMap::with_capacity(labels.len());
+        for (name, place) in labels.iter().filter(|(name, _)| !name.is_empty()) {
+            if let Some(first) = seen.insert(name, place) {
+                let error = Error::invalid(format!("the name is taken by the {kind} at {first}"));
+                return Err(super::locate(place, kind, name, error));
+            }
+        }
+        Self::new(kind, labels.into_iter().map(|(name, _)| name).collect())
     }
 
     /// How many objects there are.

@@ -256,3 +256,19 @@ keywords! {
         Actuator = "actuator",
     }
 }
+
+keywords! {
+    /// How a camera or a light follows its body (`mjtCamLight`).
+    Tracking {
+        /// Fixed to the body.
+        Fixed = "fixed",
+        /// The position follows, the orientation stays.
+        Track = "track",
+        /// The position follows the subtree's centre of mass, the orientation stays.
+        TrackCom = "trackcom",
+        /// Fixed to the body, turned towards a target body.
+        TargetBody = "targetbody",
+        /// Fixed to the body, turned towards a target's centre of mass.
+        TargetBodyCom = "targetbodycom",
+    }
+}

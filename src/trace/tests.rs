@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::*;
 
@@ -267,7 +268,7 @@ fn misuse_panics_with_the_stage_and_the_remedy() {
     });
     assert!(looped.contains("`repeat`"), "{looped}");
 
-    assert!(panic_of(|| drop(board.input.load(0))).contains("outside of `trace::record`"));
+    assert!(panic_of(|| _ = board.input.load(0)).contains("outside of `trace::record`"));
     // After all these panics this thread records as before.
     record("again", &board.layout, || board.output.store(0, 1.0));
 }
@@ -432,7 +433,7 @@ impl Mask {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// Folding, sharing and hoisting change no value beyond rounding.
     #[test]

@@ -1,0 +1,8 @@
+//! Tests that need a graphics adapter; Mesa's software driver is one.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod gpu_arena;
+mod gpu_context;
+mod gpu_kernel;
+mod trace_device;
