@@ -6,5 +6,4 @@ mod oracle;
 mod functions;
 mod random;
 mod rigid_common;
-mod rigid_dump_tmp;
 mod rigid_step;
