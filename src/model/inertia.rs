@@ -287,11 +287,12 @@ fn of_point(mass: f64, [x, y, z]: [f64; 3]) -> Symmetric {
 /// Jacobi's method with the rotation kept as a quaternion, in the order of MuJoCo's compiler, so
 /// that equal moments come out with the same axes.
 pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
-    const TINY: f64 = 1e-12;
     let [xx, yy, zz, xy, xz, yz] = full;
     let inertia = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]];
     let mut quat = UNIT;
     let mut moments = [0.0; 3];
+    // Off-diagonal entries below this are rounding noise; so are differences of moments, a little above it.
+    let noise = 4e-15 * xx.abs().max(yy.abs()).max(zz.abs());
     for _ in 0..500 {
         let r = pose::matrix(quat);
         let entry = |i: usize, j: usize| -> f64 {
@@ -312,17 +313,15 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
         } else {
             (1, 2, 0, d12)
         };
-        if off.abs() < TINY {
+        if off.abs() <= noise {
             break;
         }
         // The rotation that annihilates the entry: t = tan φ with t² + 2 τ t − 1 = 0.
         let tau = (moments[column] - moments[row]) / (2.0 * off);
         let tan = 1.0 / (tau.abs() + (1.0 + tau * tau).sqrt());
         let cos = 1.0 / (1.0 + tan * tan).sqrt();
-        if cos > 1.0 - TINY {
-            break;
-        }
-        let mut half_sin = (0.5 - 0.5 * cos).sqrt();
+        // sin ½φ = sin φ / (2 cos ½φ), precise for small φ where √((1 − cos φ) / 2) is not.
+        let mut half_sin = tan * cos / (2.0 + 2.0 * cos).sqrt();
         if (tau >= 0.0) != (axis == 1) {
             half_sin = -half_sin;
         }
@@ -334,7 +333,7 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
     }
     // Sort by exchanging neighbours, each exchange a quarter turn about the third axis.
     for first in [0, 1, 0] {
-        if moments[first] + TINY < moments[first + 1] {
+        if moments[first] + 100.0 * noise < moments[first + 1] {
             moments.swap(first, first + 1);
             let mut turn = [std::f64::consts::FRAC_1_SQRT_2, 0.0, 0.0, 0.0];
             turn[(first + 2) % 3 + 1] = turn[0];
