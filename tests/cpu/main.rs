@@ -6,4 +6,5 @@ mod oracle;
 mod functions;
 mod random;
 mod rigid_common;
+mod rigid_random;
 mod rigid_step;

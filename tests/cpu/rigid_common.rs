@@ -3,8 +3,8 @@
 
 use manyworlds::math::{Force, Vec3};
 use manyworlds::model::{Integrator, Model};
-use manyworlds::scene::mjcf;
 use manyworlds::rigid::{self, Applied, Parameters, StateFields};
+use manyworlds::scene::mjcf;
 use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
 use serde_json::Value;
 
@@ -19,7 +19,9 @@ pub(crate) fn model(name: &str) -> Model {
 
 /// Sets the integrator by the name that the oracle gives it.
 pub(crate) fn with_integrator(model: &Model, name: &str) -> Model {
-    let known = Integrator::KEYWORDS.iter().find(|(keyword, _)| *keyword == name);
+    let known = Integrator::KEYWORDS
+        .iter()
+        .find(|(keyword, _)| *keyword == name);
     let mut model = model.clone();
     model.opt.integrator = known.expect("an integrator").1;
     model

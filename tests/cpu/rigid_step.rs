@@ -21,8 +21,14 @@ fn references(path: &str) -> Option<Value> {
 }
 
 /// Compares every output in every world.
-fn check<R: Real>(recorded: &Recorded, memory: &HostMemory<R>, reference: &Value, verify: impl Fn(&str, Vec<f64>)) {
-    let unconverged = (0..memory.worlds()).filter(|&world| memory.get_bits(recorded.converged, 0, world) == 0);
+fn check<R: Real>(
+    recorded: &Recorded,
+    memory: &HostMemory<R>,
+    reference: &Value,
+    verify: impl Fn(&str, Vec<f64>),
+) {
+    let unconverged =
+        (0..memory.worlds()).filter(|&world| memory.get_bits(recorded.converged, 0, world) == 0);
     assert_eq!(unconverged.count(), 0, "every solve is exact");
     for (name, field) in recorded.outputs() {
         let mut worst = errors(memory, field, &reference[name]);
@@ -33,24 +39,47 @@ fn check<R: Real>(recorded: &Recorded, memory: &HostMemory<R>, reference: &Value
 
 fn matches_mujoco(name: &str) {
     let model = model(name);
-    let Some(references) = references(&format!("tests/models/{name}.xml")) else { return };
+    let Some(references) = references(&format!("tests/models/{name}.xml")) else {
+        return;
+    };
     for reference in references.as_array().expect("a list") {
         let integrator = reference["integrator"].as_str().expect("a name");
         let recorded = record(&with_integrator(&model, integrator));
         let limited = model.jnt_limited.iter().any(|&limited| limited);
-        let active = oracle::floats(&reference["nefc"]).iter().filter(|&&rows| rows > 0.0).count();
-        assert!(!limited || active > STATES / 10, "{name}: limits are active in {active} states only");
+        let active = oracle::floats(&reference["nefc"])
+            .iter()
+            .filter(|&&rows| rows > 0.0)
+            .count();
+        assert!(
+            !limited || active > STATES / 10,
+            "{name}: limits are active in {active} states only"
+        );
 
-        check(&recorded, &recorded.run::<f64>(reference), reference, |output, errors| {
-            let worst = errors[STATES - 1];
-            assert!(worst < 1e-9, "{name} {integrator} {output}: error {worst:e} in double precision");
-        });
-        check(&recorded, &recorded.run::<f32>(reference), reference, |output, errors| {
-            let (median, rare) = (errors[STATES / 2], errors[STATES * 99 / 100]);
-            let what = format!("{name} {integrator} {output}: median {median:.1e}, 99 % {rare:.1e} in single precision");
-            println!("{what}");
-            assert!(median < 2e-5 && rare < 1e-3, "{what}");
-        });
+        check(
+            &recorded,
+            &recorded.run::<f64>(reference),
+            reference,
+            |output, errors| {
+                let worst = errors[STATES - 1];
+                assert!(
+                    worst < 1e-9,
+                    "{name} {integrator} {output}: error {worst:e} in double precision"
+                );
+            },
+        );
+        check(
+            &recorded,
+            &recorded.run::<f32>(reference),
+            reference,
+            |output, errors| {
+                let (median, rare) = (errors[STATES / 2], errors[STATES * 99 / 100]);
+                let what = format!(
+                    "{name} {integrator} {output}: median {median:.1e}, 99 % {rare:.1e} in single precision"
+                );
+                println!("{what}");
+                assert!(median < 2e-5 && rare < 1e-3, "{what}");
+            },
+        );
     }
 }
 
