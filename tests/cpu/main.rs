@@ -12,7 +12,7 @@ mod model;
 mod model_fields;
 mod random;
 mod rigid_common;
-mod rigid_dump_tmp;
+mod rigid_random;
 mod rigid_step;
 mod scripts;
 mod tidy;
