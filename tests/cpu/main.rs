@@ -5,3 +5,5 @@ mod oracle;
 
 mod functions;
 mod random;
+#[cfg(feature = "learn")]
+mod train_policy;
