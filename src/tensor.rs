@@ -18,6 +18,8 @@ use burn::tensor::wgpu::WgpuSetup;
 use burn::tensor::{Device, Tensor};
 use burn_cubecl::Cube;
 use burn_cubecl::cubecl::wgpu::{AutoCompiler, WgpuResource, WgpuServer};
+use burn_cubecl::cubecl::zspace::metadata::Metadata;
+use burn_cubecl::tensor::CubeTensor;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Allocate, Allocation, Arenas, Context};
@@ -96,15 +98,14 @@ impl Bridge {
                 .hint("build the environment with the bridge as its allocator"));
         };
         let (stride, row) = (arenas.stride() as usize, field.row as usize);
-        let rows = shared
-            .tensor
-            .clone()
-            .slice([row * stride..(row + field.len()) * stride]);
-        let worlds = arenas.worlds() as usize;
-        Ok(rows
-            .reshape([field.len(), stride])
-            .slice([0..field.len(), 0..worlds])
-            .swap_dims(0, 1))
+        let shape = [arenas.worlds() as usize, field.len()];
+        let mut primitive = primitive(&shared.tensor)?;
+        // burn's own slicing would copy where the worlds end off an aligned address; a stride needs no alignment.
+        primitive.handle = primitive
+            .handle
+            .offset_start((row * stride * size_of::<f32>()) as u64);
+        *primitive.meta = Metadata::new(shape, [1, stride]);
+        Ok(Tensor::from_primitive::<Cube>(primitive))
     }
 
     /// The memory behind a tensor of this device, bindable in our kernels; the tensor is laid out in rows.
@@ -146,15 +147,7 @@ pub struct SharedBuffer {
 
 impl SharedBuffer {
     fn new(tensor: Tensor<1>) -> Result<Self> {
-        let primitive = tensor
-            .clone()
-            .try_into_primitive::<Cube>()
-            .map_err(|error| {
-                Error::invalid(format!(
-                    "a tensor that does not lie on the simulator's device: {error:?}"
-                ))
-                .hint("move it with to_device, and take `inner()` of an autodiff tensor")
-            })?;
+        let primitive = primitive(&tensor)?;
         if !primitive.is_contiguous() {
             return Err(Error::invalid(
                 "a tensor whose memory is not in order cannot be bound",
@@ -185,4 +178,17 @@ impl SharedBuffer {
     pub fn size(&self) -> u64 {
         self.resource.size
     }
+}
+
+/// burn's own handle on a tensor of our device.
+fn primitive(tensor: &Tensor<1>) -> Result<CubeTensor> {
+    tensor
+        .clone()
+        .try_into_primitive::<Cube>()
+        .map_err(|error| {
+            Error::invalid(format!(
+                "a tensor that does not lie on the simulator's device: {error:?}"
+            ))
+            .hint("move it with to_device, and take `inner()` of an autodiff tensor")
+        })
 }

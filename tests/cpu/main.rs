@@ -2,8 +2,16 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
+mod cli_input;
 mod functions;
 mod random;
 #[cfg(feature = "learn")]
 mod train_policy;
+mod rigid_common;
+mod rigid_dump_tmp;
+mod rigid_step;
+mod scripts;
+mod tidy;

@@ -59,7 +59,7 @@ impl Setup {
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().to_vec::<f32>().unwrap()
+    tensor.into_data().try_to_vec::<f32>().unwrap()
 }
 
 /// Bytes that burn has ever set aside on the host to read the device's memory back.
@@ -181,7 +181,13 @@ fn order_holds_over_a_thousand_alternating_steps() {
                 @group(0) @binding(2) var<storage, read_write> total: array<f32>;\n\
                 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {\n\
                   x[id.x] = x[id.x] + 1.0;\n  total[id.x] = total[id.x] + x[id.x];\n}\n";
-    let kernel = Kernel::new(&context, "accumulate", &shader::Source::new("accumulate", code), &[]).unwrap();
+    let kernel = Kernel::new(
+        &context,
+        "accumulate",
+        &shader::Source::new("accumulate", code),
+        &[],
+    )
+    .unwrap();
     let bindings = [binding(&from), binding(&to)];
     let step = || {
         let mut recorder = Recorder::new(&context);
