@@ -43,7 +43,7 @@ impl Stream {
             .enumerate()
             .for_each(|(chunk, values)| {
                 for (i, four) in values.chunks_mut(4).enumerate() {
-                    let [a, b, c, d] = self.block((chunk << 10 | i) as u64);
+                    let [a, b, c, d] = self.block(((chunk << 10) | i) as u64);
                     let normals = [box_muller(a, b), box_muller(c, d)];
                     for (value, normal) in four.iter_mut().zip(normals.as_flattened()) {
                         *value = *normal;
@@ -59,8 +59,8 @@ impl Stream {
         for i in (1..count).rev() {
             let [a, b, ..] = self.block(i as u64);
             // 64 random bits scaled to 0..=i: the bias is below 2⁻⁴⁰.
-            let random = u64::from(a) << 32 | u64::from(b);
-            order.swap(i, (u128::from(random) * (i as u128 + 1) >> 64) as usize);
+            let random = (u64::from(a) << 32) | u64::from(b);
+            order.swap(i, ((u128::from(random) * (i as u128 + 1)) >> 64) as usize);
         }
         order
     }

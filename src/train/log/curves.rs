@@ -107,9 +107,10 @@ fn short(value: f64) -> String {
         v if v >= 1e9 => trim(format!("{:.2}", value / 1e9)) + "G",
         v if v >= 1e6 => trim(format!("{:.2}", value / 1e6)) + "M",
         v if v >= 1e4 => trim(format!("{:.1}", value / 1e3)) + "k",
-        v if v >= 10.0 || v < 1e-9 => trim(format!("{value:.1}")),
+        v if v >= 10.0 => trim(format!("{value:.1}")),
         v if v >= 1e-3 => trim(format!("{value:.4}")),
-        _ => format!("{value:.1e}"),
+        v if v >= 1e-9 => format!("{value:.1e}"),
+        _ => "0".to_owned(),
     }
 }
 
