@@ -11,6 +11,8 @@ mod functions;
 mod model;
 mod model_fields;
 mod random;
+#[cfg(feature = "learn")]
+mod train_policy;
 mod rigid_common;
 mod rigid_random;
 mod rigid_step;

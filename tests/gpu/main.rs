@@ -11,3 +11,5 @@ mod gpu_kernel;
 mod tensor_bridge;
 mod math_device;
 mod trace_device;
+#[cfg(feature = "learn")]
+mod train_device;
