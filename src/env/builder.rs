@@ -8,6 +8,7 @@ use super::machine::{Machine, Target};
 use super::step::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
+use crate::rigid;
 use crate::tasks::Definition;
 use crate::trace::Layout;
 
@@ -92,6 +93,7 @@ impl Builder {
         if self.worlds == 0 {
             return Err(Error::invalid("an environment of 0 worlds").hint("give at least 1"));
         }
+        rigid::check(&model).map_err(|error| error.context(format!("task {name}")))?;
         let substeps = spec.substeps(&model)?;
         let params = spec.parameters();
         let mut layout = Layout::new();

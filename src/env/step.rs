@@ -68,7 +68,7 @@ impl Plan {
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
                 let observation = recipe.look(&episode, &recipe.no_action());
-                recipe.store_begun(&episode, stagger, &observation);
+                recipe.store_begun(&episode, &observation);
                 fields.seed.store_all_bits(&key.seed);
             });
         })
@@ -222,8 +222,9 @@ impl Recipe<'_> {
                 (Cause::Reward, above([&reward], f32::MAX)),
                 (Cause::Observation, above(observation.iter().flatten(), f32::MAX)),
             ];
-            let status = found.into_iter().fold(Bits::from(0), |status, (cause, found)| {
-                status | select(found & !idle, Bits::from(cause.bit()), Bits::from(0))
+            // What is found first explains the rest: a state that is not finite is seen, too.
+            let status = found.into_iter().rev().fold(Bits::ZERO, |status, (cause, found)| {
+                select(found & !idle, Bits::from(cause.bit()), status)
             });
             let quarantined = status.ne(0);
             let held = idle | quarantined;
@@ -441,7 +442,7 @@ impl Recipe<'_> {
     }
 
     /// Everything about a world whose episode has just begun by request.
-    fn store_begun(&self, episode: &Episode, partial: Mask, observation: &[Vec<Var>]) {
+    fn store_begun(&self, episode: &Episode, observation: &[Vec<Var>]) {
         let fields = &self.plan.fields;
         self.store_episode(episode);
         fields.last_action.store_all(&episode.last_action);
@@ -455,7 +456,7 @@ impl Recipe<'_> {
         fields.valid.store(0, 1.0);
         fields.status.store_bits(0, 0);
         fields.pending.store_bits(0, 0);
-        fields.partial.store_bits(0, flag(partial));
+        fields.partial.store_bits(0, flag(episode.step.ne(0)));
     }
 }
 

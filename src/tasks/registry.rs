@@ -82,7 +82,7 @@ impl Definition {
     /// # Errors
     /// The model or the configuration does not parse or compile.
     pub fn new(name: &str, task: Box<dyn Task>, model: &str, config: &str) -> Result<Self> {
-        let scene = mjcf::parse(model).map_err(|error| error.context(format!("{name}/model.xml")))?;
+        let scene = mjcf::parse(&format!("{name}/model.xml"), model, ".")?;
         let model = Model::compile(&scene).map_err(|error| error.context(format!("{name}/model.xml")))?;
         Self::from_model(name, task, model, config)
     }
