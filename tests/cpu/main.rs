@@ -8,3 +8,4 @@ mod rigid_common;
 mod rigid_dump_tmp;
 mod rigid_step;
 mod random;
+mod tasks;
