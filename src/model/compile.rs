@@ -118,8 +118,9 @@ fn keyframes(scene: &Scene, model: &mut Model) -> Result<()> {
 /// Adds a keyframe: what it leaves out is the reference state's.
 fn keyframe(key: &Keyframe, model: &mut Model) -> Result<()> {
     let mocap = (0..model.nbody).filter(|&body| model.body_mocapid[body].is_some());
-    let (mpos0, mquat0): (Vec<_>, Vec<_>) =
-        mocap.map(|body| (model.body_pos[body], model.body_quat[body])).unzip();
+    let (mpos0, mquat0): (Vec<_>, Vec<_>) = mocap
+        .map(|body| (model.body_pos[body], model.body_quat[body]))
+        .unzip();
 
     let mut qpos = sized("qpos", &key.qpos, &model.qpos0)?;
     normalize_quaternions(model, &mut qpos);

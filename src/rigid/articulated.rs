@@ -6,11 +6,12 @@
 //! p that the rest of the tree feels. From the roots outwards, accelerations are substituted back. It is linear in
 //! the number of joints, and every call repeats both sweeps, with what does not change shared or hoisted by the graph.
 
-use crate::math::{Articulated, Force, Inertia, Mat3, Motion, Sym3, Vec3};
+use crate::math::{Articulated, Force, Mat3, Motion, Sym3, Vec3};
 use crate::model::{Joint, Model};
 use crate::trace::Var;
 
 use super::Context;
+use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 use super::tree::Link;
 
@@ -116,7 +117,7 @@ struct Column {
 pub(super) fn solve(
     cx: &Context<'_>,
     at: &Kinematics,
-    inertia: &[Inertia],
+    inertia: &[LinkInertia],
     blocks: &JointBlocks,
     tau: &[Var],
 ) -> Vec<Var> {
@@ -126,7 +127,7 @@ pub(super) fn solve(
         at,
         blocks,
         tau,
-        k: inertia.iter().map(|&body| body.into()).collect(),
+        k: inertia.iter().map(|body| body.spatial.into()).collect(),
         p: vec![Force::ZERO; links],
         motion: vec![Motion::ZERO; links],
         x: vec![Var::ZERO; cx.model.nv],

@@ -1,27 +1,36 @@
 //! Generalized bias forces: gravity, Coriolis and centrifugal, less what acts on the links (`mj_rne`).
 
-use crate::math::{Force, Inertia};
+use crate::math::{Force, Motion};
 use crate::trace::Var;
 
 use super::Context;
+use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 use super::velocity::Velocity;
 
 /// `[nv]` `qfrc_bias` less the generalized forces of wrenches on the links (`[links]`, about the tree's origin).
-///
-/// Newton and Euler about a common origin: each link needs the force `I a + v ×* I v`.
 pub(super) fn bias(
     cx: &Context<'_>,
     at: &Kinematics,
-    inertia: &[Inertia],
+    inertia: &[LinkInertia],
     velocity: &Velocity,
     wrenches: &[Force],
 ) -> Vec<Var> {
-    let needed = inertia.iter().enumerate().map(|(link, &body)| {
-        let (v, a) = (velocity.cvel[link], velocity.cacc[link]);
-        body * a + v.cross_force(body * v) - wrenches[link]
+    let needed = inertia.iter().enumerate().map(|(link, body)| {
+        newton_euler(body, velocity.cvel[link], velocity.cacc[link]) - wrenches[link]
     });
     project(cx, at, needed.collect())
+}
+
+/// The wrench about the origin that gives a body the acceleration `a` at the velocity `v`.
+///
+/// At the centre of mass c, Newton and Euler: the force is mass times c's acceleration, the torque `J α + ω × J ω`.
+/// The acceleration of the point c is that of the field `a` there, and `ω ×` its velocity, because it moves on. This
+/// takes fewer operations than `I a + v ×* I v`, which is the same.
+fn newton_euler(body: &LinkInertia, v: Motion, a: Motion) -> Force {
+    let force = (a.at(body.com) + v.ang.cross(v.at(body.com))) * body.mass;
+    let torque = body.central * a.ang + v.ang.cross(body.central * v.ang);
+    Force::acting_at(body.com, torque, force)
 }
 
 /// `[nv]` Generalized forces of wrenches on the links: each passes on to the links it hangs from, and does work in

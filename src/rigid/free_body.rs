@@ -3,10 +3,11 @@
 //! For such a body MuJoCo adds the derivative of the bias force to the implicit matrix, which makes it unsymmetric,
 //! six by six, and apart from everything else.
 
-use crate::math::{Inertia, Mat3, Sym3, Vec3};
+use crate::math::{Mat3, Sym3, Vec3};
 use crate::trace::Var;
 
 use super::articulated::JointBlocks;
+use super::inertia::LinkInertia;
 use super::state::State;
 use super::{Context, Forward};
 
@@ -29,7 +30,7 @@ pub(super) fn implicit(
         let first = cx.model.body_dofadr[body];
         let rotation = now.kinematics.xmat[body];
         let spin = rotation * Vec3::from_slice(&state.qvel[first + 3..]);
-        let bias = bias_derivative(now.inertia[index], spin, cx.parameters.timestep);
+        let bias = bias_derivative(&now.inertia[index], spin, cx.parameters.timestep);
         let linear = Vec3::from_slice(&now.qacc[first..]);
         let angular = rotation * Vec3::from_slice(&now.qacc[first + 3..]);
         let accelerations = [linear, angular];
@@ -37,7 +38,7 @@ pub(super) fn implicit(
         // A y = (M + armature) qacc with A = M + armature + N, in world axes, solved for the difference to qacc.
         let joint = link.joints.start;
         let n = in_world(rotation, |i, j| derivative.get(joint, i, j)).plus(&bias);
-        let m = mass(now.inertia[index])
+        let m = mass(&now.inertia[index])
             .plus(&in_world(rotation, |i, j| now.armature.get(joint, i, j)));
         let difference = solve(m.plus(&n).to_matrix(), n.mul(accelerations));
         let [linear, angular] = [
@@ -70,8 +71,8 @@ impl Blocks {
 }
 
 /// A body's inertia at its own origin.
-fn mass(inertia: Inertia) -> Blocks {
-    let m = inertia.mass;
+fn mass(body: &LinkInertia) -> Blocks {
+    let (m, inertia) = (body.mass, body.spatial);
     let moment = Mat3::skew(inertia.moment);
     Blocks([
         [Mat3::diagonal(Vec3::new(m, m, m)), moment.transpose()],
@@ -109,11 +110,13 @@ fn in_world(rotation: Mat3, entry: impl Fn(usize, usize) -> Var) -> Blocks {
 /// With the centre of mass at s and the rotational inertia J about it, the bias is the force `m ω × (ω × s)` with its
 /// moment about the origin, and the gyroscopic torque `ω × J ω`. By the angular velocity ω the first derives to m K
 /// with `K = −[ω × s]× − [ω]× [s]×`, the second to `[ω]× J − [J ω]×`. The linear velocity does not matter.
-fn bias_derivative(inertia: Inertia, spin: Vec3, dt: Var) -> Blocks {
-    let (com, central) = inertia.central();
+fn bias_derivative(body: &LinkInertia, spin: Vec3, dt: Var) -> Blocks {
+    let LinkInertia {
+        mass, com, central, ..
+    } = *body;
     let (skew_spin, skew_com) = (Mat3::skew(spin), Mat3::skew(com));
     let k = Mat3::zero() - Mat3::skew(spin.cross(com)) - skew_spin * skew_com;
-    let force = k * inertia.mass;
+    let force = k * mass;
     let gyroscopic = skew_spin * central.to_matrix() - Mat3::skew(central * spin);
     let torque = skew_com * force + gyroscopic;
     Blocks([[Mat3::zero(), force * dt], [Mat3::zero(), torque * dt]])

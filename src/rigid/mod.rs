@@ -31,12 +31,13 @@ mod state;
 mod tree;
 mod velocity;
 
-use crate::math::{Inertia, Motion};
+use crate::math::Motion;
 use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, stage};
 
 use actuation::Lever;
 use articulated::JointBlocks;
+use inertia::LinkInertia;
 use placement::Fixed;
 use tree::Tree;
 
@@ -80,7 +81,7 @@ pub struct Forward {
 
     transmission: Vec<Lever>,
     force_vel: Vec<Var>,
-    inertia: Vec<Inertia>,
+    inertia: Vec<LinkInertia>,
     armature: JointBlocks,
     is_unconstrained: bool,
 }

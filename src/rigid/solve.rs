@@ -9,12 +9,12 @@
 //! Pires, A block principal pivoting algorithm for large-scale strictly monotone linear complementarity problems,
 //! 1994). The set is carried from substep to substep, so most solves confirm it in the first round.
 
-use crate::math::Inertia;
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
 use super::Context;
 use super::articulated::{self, JointBlocks};
 use super::constraint::Row;
+use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 
 /// Rounds in which every disagreeing row is exchanged.
@@ -44,7 +44,7 @@ pub(super) struct Solution {
 pub(super) struct Problem<'a> {
     pub kinematics: &'a Kinematics,
     /// `[links]`
-    pub inertia: &'a [Inertia],
+    pub inertia: &'a [LinkInertia],
     pub armature: &'a JointBlocks,
     /// `[nv]` All forces but the constraints'.
     pub tau: &'a [Var],

@@ -6,6 +6,7 @@
 
 mod elements;
 pub mod kinds;
+pub mod mjcf;
 mod options;
 mod place;
 pub(crate) mod pose;

@@ -58,9 +58,17 @@ impl Registry {
     /// # Errors
     /// The name is unknown (the hint names close ones), or the entry's model or configuration is wrong.
     pub fn load(&self, name: &str) -> Result<Definition> {
-        let entry = self.entries.get(name);
-        let entry = entry.ok_or_else(|| unknown("task", name, self.entries.keys().map(String::as_str)))?;
+        let entry = self.entry(name)?;
         Definition::new(name, (entry.make)(), entry.model, entry.config)
+    }
+
+    /// What was registered under a name.
+    ///
+    /// # Errors
+    /// The name is unknown; the hint names close ones.
+    pub fn entry(&self, name: &str) -> Result<&Entry> {
+        let known = || self.entries.keys().map(String::as_str);
+        self.entries.get(name).ok_or_else(|| unknown("task", name, known()))
     }
 }
 

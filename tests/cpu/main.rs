@@ -2,10 +2,16 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
+mod cli_input;
 mod functions;
+mod random;
 mod rigid_common;
 mod rigid_dump_tmp;
 mod rigid_step;
 mod random;
 mod tasks;
+mod scripts;
+mod tidy;

@@ -44,20 +44,42 @@ pub(crate) fn record(model: &Model) -> Recorded {
             Force::new(Vec3::from_slice(&numbers[3..]), Vec3::from_slice(&numbers))
         };
         let xfrc = (0..model.nbody).map(wrench).collect();
-        let applied = Applied { xfrc, qfrc: qfrc.load_all() };
+        let applied = Applied {
+            xfrc,
+            qfrc: qfrc.load_all(),
+        };
         let parameters = Parameters::constant(model);
-        let out = rigid::substep(model, &parameters, &state.load(), &ctrl.load_all(), &applied);
+        let out = rigid::substep(
+            model,
+            &parameters,
+            &state.load(),
+            &ctrl.load_all(),
+            &applied,
+        );
         state.store(&out.state);
         qacc.store_all(&out.start.qacc);
         for body in 0..model.nbody {
             let at = &out.start.kinematics;
             xpos.slice(3 * body, 3).store_all(&at.xpos(body).to_array());
-            xquat.slice(4 * body, 4).store_all(&at.xquat[body].to_array());
+            xquat
+                .slice(4 * body, 4)
+                .store_all(&at.xquat[body].to_array());
         }
         let flag = trace::select(out.start.converged, trace::Bits::from(1), trace::Bits::ZERO);
         converged.store_bits(0, flag);
     });
-    Recorded { graph, layout, state, ctrl, qfrc, xfrc, qacc, xpos, xquat, converged }
+    Recorded {
+        graph,
+        layout,
+        state,
+        ctrl,
+        qfrc,
+        xfrc,
+        qacc,
+        xpos,
+        xquat,
+        converged,
+    }
 }
 
 impl Recorded {
@@ -83,7 +105,8 @@ impl Recorded {
             }
         }
         for world in 0..worlds {
-            (0..self.state.active.len()).for_each(|word| memory.set_bits(self.state.active, word, world, u32::MAX));
+            (0..self.state.active.len())
+                .for_each(|word| memory.set_bits(self.state.active, word, world, u32::MAX));
         }
         self.graph.interpret(&mut memory, &[], 0..worlds);
         memory
@@ -109,10 +132,18 @@ pub(crate) fn errors<R: Real>(memory: &HostMemory<R>, field: Field, reference: &
             let expected = oracle::floats(&reference[world]);
             let found = memory.row(field, world);
             assert_eq!(expected.len(), found.len());
-            let scale = expected.iter().fold(1.0, |scale: f64, x| scale.max(x.abs()));
+            let scale = expected
+                .iter()
+                .fold(1.0, |scale: f64, x| scale.max(x.abs()));
             let differences = expected.iter().zip(&found).map(|(a, b)| (a - b).abs());
             // NaN must not pass: `max` would drop it.
-            differences.fold(0.0, |worst: f64, d| if d.is_nan() { f64::INFINITY } else { worst.max(d) }) / scale
+            differences.fold(0.0, |worst: f64, d| {
+                if d.is_nan() {
+                    f64::INFINITY
+                } else {
+                    worst.max(d)
+                }
+            }) / scale
         })
         .collect()
 }

@@ -10,4 +10,7 @@ mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+#[cfg(feature = "learn")]
+mod tensor_bridge;
+mod math_device;
 mod trace_device;
