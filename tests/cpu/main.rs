@@ -11,7 +11,6 @@ mod random;
 mod rigid_common;
 mod rigid_dump_tmp;
 mod rigid_step;
-mod random;
 mod tasks;
 mod scripts;
 mod tidy;

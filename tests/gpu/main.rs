@@ -5,6 +5,7 @@ mod common;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
+mod env_physics;
 mod env_quarantine;
 mod env_support;
 mod gpu_arena;
