@@ -7,7 +7,14 @@ use crate::env_support::{actions, bits, counting_env, everywhere};
 
 const WORLDS: usize = 70;
 const BROKEN: usize = 65;
-const FIELDS: [&str; 6] = ["qpos", "qvel", "obs.policy", "next_obs.policy", "reward", "episode_return"];
+const FIELDS: [&str; 6] = [
+    "qpos",
+    "qvel",
+    "obs.policy",
+    "next_obs.policy",
+    "reward",
+    "episode_return",
+];
 
 fn build(target: manyworlds::env::Target<'_>, mode: Autoreset) -> VecEnv {
     counting_env(target, WORLDS, mode, "max_episode_steps = 100\nstart = 0.5")
@@ -17,7 +24,10 @@ fn build(target: manyworlds::env::Target<'_>, mode: Autoreset) -> VecEnv {
 fn neighbours(env: &VecEnv, field: &str) -> Vec<u32> {
     let values = env.get(field).unwrap_or_else(|error| panic!("{error}"));
     let width = values.len() / WORLDS;
-    let all = values.chunks(width).enumerate().filter(|(world, _)| *world != BROKEN);
+    let all = values
+        .chunks(width)
+        .enumerate()
+        .filter(|(world, _)| *world != BROKEN);
     all.flat_map(|(_, numbers)| bits(numbers)).collect()
 }
 
@@ -35,10 +45,21 @@ fn compare(mode: Autoreset, sabotage: impl Fn(&mut VecEnv, &mut [f32])) {
             sound.step(&good).unwrap();
             broken.step(&bad).unwrap();
             for field in FIELDS {
-                assert_eq!(neighbours(&sound, field), neighbours(&broken, field), "{field} after step {step}");
+                assert_eq!(
+                    neighbours(&sound, field),
+                    neighbours(&broken, field),
+                    "{field} after step {step}"
+                );
             }
             for field in ["obs.policy", "obs.critic", "next_obs.policy", "reward"] {
-                assert!(broken.get(field).unwrap().iter().all(|value| value.is_finite()), "{field} after step {step}");
+                assert!(
+                    broken
+                        .get(field)
+                        .unwrap()
+                        .iter()
+                        .all(|value| value.is_finite()),
+                    "{field} after step {step}"
+                );
             }
         }
         assert_eq!(sound.drain_stats().unwrap().quarantines, []);
@@ -63,7 +84,11 @@ fn huge_state(env: &mut VecEnv, _: &mut [f32]) {
 
 #[test]
 fn neighbours_do_not_notice() {
-    for mode in [Autoreset::SameStep, Autoreset::NextStep, Autoreset::Disabled] {
+    for mode in [
+        Autoreset::SameStep,
+        Autoreset::NextStep,
+        Autoreset::Disabled,
+    ] {
         compare(mode, nan_action);
         compare(mode, nan_state);
         compare(mode, huge_state);
@@ -89,20 +114,52 @@ fn the_world_begins_again_and_says_why() {
             let step = env.step(&bad).unwrap();
             assert_eq!(step.info.status().unwrap()[BROKEN], cause.bit());
             let seen = step.read().unwrap();
-            assert_eq!((seen.terminated[BROKEN], seen.truncated[BROKEN], seen.valid[BROKEN]), (false, true, false));
+            assert_eq!(
+                (
+                    seen.terminated[BROKEN],
+                    seen.truncated[BROKEN],
+                    seen.valid[BROKEN]
+                ),
+                (false, true, false)
+            );
             assert_eq!(seen.reward[BROKEN], 0.0);
-            assert_eq!(bits(&seen.next_obs[0][2 * BROKEN..2 * BROKEN + 2]), bits(&last), "the last finite observation");
+            assert_eq!(
+                bits(&seen.next_obs[0][2 * BROKEN..2 * BROKEN + 2]),
+                bits(&last),
+                "the last finite observation"
+            );
             assert_eq!(seen.obs[0][2 * BROKEN], 0.0, "it began again");
             assert_eq!(seen.valid.iter().filter(|valid| !**valid).count(), 1);
             let stats = env.drain_stats().unwrap();
             assert_eq!(stats.episodes, 0, "a quarantined episode is no episode");
-            let [quarantine] = stats.quarantines.as_slice() else { panic!("{:?}", stats.quarantines) };
-            assert_eq!((quarantine.world, quarantine.count, quarantine.step, quarantine.episode), (BROKEN, 1, 5, 0));
+            let [quarantine] = stats.quarantines.as_slice() else {
+                panic!("{:?}", stats.quarantines)
+            };
+            assert_eq!(
+                (
+                    quarantine.world,
+                    quarantine.count,
+                    quarantine.step,
+                    quarantine.episode
+                ),
+                (BROKEN, 1, 5, 0)
+            );
             assert_eq!(quarantine.causes, [cause]);
-            assert!(quarantine.to_string().starts_with("world 65 quarantined 1×, last in step 5 of its episode 0"));
+            assert!(
+                quarantine
+                    .to_string()
+                    .starts_with("world 65 quarantined 1×, last in step 5 of its episode 0")
+            );
             assert_eq!(env.drain_stats().unwrap().quarantines, []);
-            let after = env.step(&actions(0..WORLDS as u32, 6, 1)).unwrap().read().unwrap();
-            assert!(after.valid[BROKEN] && after.obs[0][2 * BROKEN] == 1.0, "and goes on");
+            let after = env
+                .step(&actions(0..WORLDS as u32, 6, 1))
+                .unwrap()
+                .read()
+                .unwrap();
+            assert!(
+                after.valid[BROKEN] && after.obs[0][2 * BROKEN] == 1.0,
+                "and goes on"
+            );
         }
     });
 }
@@ -116,7 +173,10 @@ fn a_reward_that_overflows_is_quarantined() {
         let step = env.step(&[0.0, 2.0, -0.5]).unwrap();
         assert_eq!(step.info.status().unwrap(), [0, Cause::Reward.bit(), 0]);
         let seen = step.read().unwrap();
-        assert_eq!((seen.valid, seen.truncated), (vec![true, false, true], vec![false, true, false]));
+        assert_eq!(
+            (seen.valid, seen.truncated),
+            (vec![true, false, true], vec![false, true, false])
+        );
         assert_eq!(seen.reward[1], 0.0);
     });
 }
@@ -129,7 +189,10 @@ fn next_step_waits_and_disabled_stays_quarantined() {
         let mut env = build(target, Autoreset::NextStep);
         env.step(&bad).unwrap();
         let waiting = env.step(&[0.0; WORLDS]).unwrap().read().unwrap();
-        assert_eq!((waiting.valid[BROKEN], waiting.truncated[BROKEN]), (false, false));
+        assert_eq!(
+            (waiting.valid[BROKEN], waiting.truncated[BROKEN]),
+            (false, false)
+        );
         assert_eq!(env.get_bits("episode").unwrap()[BROKEN], 1);
 
         let mut env = build(target, Autoreset::Disabled);
@@ -137,6 +200,10 @@ fn next_step_waits_and_disabled_stays_quarantined() {
         let held = env.step(&[0.0; WORLDS]).unwrap().read().unwrap();
         assert_eq!((held.valid[BROKEN], held.truncated[BROKEN]), (false, true));
         assert_eq!(env.get_bits("episode").unwrap()[BROKEN], 0);
-        assert_eq!(env.drain_stats().unwrap().quarantines[0].count, 1, "counted once");
+        assert_eq!(
+            env.drain_stats().unwrap().quarantines[0].count,
+            1,
+            "counted once"
+        );
     });
 }
