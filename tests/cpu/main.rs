@@ -16,5 +16,6 @@ mod train_policy;
 mod rigid_common;
 mod rigid_random;
 mod rigid_step;
+mod tasks;
 mod scripts;
 mod tidy;

@@ -3,6 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod env_autoreset;
+mod env_determinism;
+mod env_interface;
+mod env_physics;
+mod env_quarantine;
 mod env_support;
 mod gpu_arena;
 mod gpu_context;
