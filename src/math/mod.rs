@@ -2,4 +2,12 @@
 //! counter-based random numbers.
 
 pub mod functions;
+pub mod quaternion;
 pub mod random;
+pub mod spatial;
+pub mod vector;
+
+pub use quaternion::Quat;
+pub use random::{HostRng, Rng};
+pub use spatial::{Articulated, Force, Inertia, Motion};
+pub use vector::{MIN_VALUE, Mat3, Sym3, Vec3};

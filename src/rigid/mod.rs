@@ -1,1 +1,270 @@
-//! rigid
+//! Rigid bodies in generalized coordinates, with MuJoCo's semantics (3.17), over recorded scalars.
+//!
+//! One file per stage; [`substep`] is the recipe. A stage reads the [`Model`]'s structure (which body hangs on which)
+//! while it is recorded, and its numbers from [`Parameters`], where constants fold away. SI units, world axes,
+//! quaternions w-x-y-z; positions and spatial quantities are relative to the origin of their kinematic tree, see
+//! [`Kinematics`].
+//!
+//! ```text
+//! qpos ─ kinematics ─ inertia ─┐
+//! qvel ─ velocity ─ bias ──────┤
+//! passive, applied ────────────┼─ solve (constraint rows) ─ qacc ─ integrate ─ state
+//! ctrl, act ─ actuation ───────┘
+//! ```
+//!
+//! What is not read is not printed: a caller takes from [`Forward`] what it needs, and pays for that only.
+
+mod actuation;
+mod applied;
+mod articulated;
+mod bias;
+mod constraint;
+mod free_body;
+mod inertia;
+mod integrate;
+mod kinematics;
+mod parameters;
+mod passive;
+mod placement;
+mod solve;
+mod state;
+mod tree;
+mod velocity;
+
+use crate::math::Motion;
+use crate::model::Model;
+use crate::trace::{Bits, Mask, Var, stage};
+
+use actuation::Lever;
+use articulated::JointBlocks;
+use inertia::LinkInertia;
+use placement::Fixed;
+use tree::Tree;
+
+pub use kinematics::{Frame, Kinematics};
+pub use parameters::Parameters;
+pub use state::{Applied, State, StateFields};
+pub use tree::check;
+
+/// A substep's results.
+#[derive(Clone, Debug)]
+pub struct Substep {
+    /// The state after the time step.
+    pub state: State,
+    /// Everything at the start of the time step, as `mj_step` leaves it. Use [`forward`] for the state after it.
+    pub start: Forward,
+}
+
+/// Everything that follows from a state and its inputs, before time advances (`mj_forward`).
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Frames.
+    pub kinematics: Kinematics,
+    /// `[nbody]` Velocity of each body about the origin of its tree.
+    pub cvel: Vec<Motion>,
+    /// `[nv]` Accelerations.
+    pub qacc: Vec<Var>,
+    /// `[nv]` All forces but the constraints', less the bias.
+    pub qfrc_smooth: Vec<Var>,
+    /// `[nv]` Forces of the actuators.
+    pub qfrc_actuator: Vec<Var>,
+    /// `[nv]` Forces of the constraints.
+    pub qfrc_constraint: Vec<Var>,
+    /// `[nu]` Force of each actuator before its transmission.
+    pub actuator_force: Vec<Var>,
+    /// `[na]` Rates of the activations, 1/s.
+    pub act_dot: Vec<Var>,
+    /// Rows that push, see [`State::active`].
+    pub active: Vec<Bits>,
+    /// Whether the constraint solver found the exact set of rows within its rounds.
+    pub converged: Mask,
+
+    transmission: Vec<Lever>,
+    force_vel: Vec<Var>,
+    inertia: Vec<LinkInertia>,
+    armature: JointBlocks,
+    is_unconstrained: bool,
+}
+
+impl Forward {
+    /// `[nu]` Lengths of the actuators.
+    pub fn actuator_length(&self, actuator: usize) -> Var {
+        self.transmission[actuator].length
+    }
+
+    /// `[nu]` Velocities of the actuators.
+    pub fn actuator_velocity(&self, actuator: usize) -> Var {
+        self.transmission[actuator].velocity
+    }
+
+    /// Velocity of a body's frame: angular, and linear of the frame's own position, world axes.
+    pub fn velocity(&self, body: usize) -> Motion {
+        let cvel = self.cvel[body];
+        Motion {
+            lin: cvel.at(self.kinematics.offset[body]),
+            ..cvel
+        }
+    }
+}
+
+/// Advances a world by one time step (`mj_step`).
+///
+/// `ctrl` is `[nu]`. See [`check`] for what a model must not ask for.
+///
+/// # Panics
+/// When a slice does not have the model's shape.
+pub fn substep(
+    model: &Model,
+    parameters: &Parameters,
+    state: &State,
+    ctrl: &[Var],
+    applied: &Applied,
+) -> Substep {
+    let tree = Tree::new(model);
+    let cx = Context::new(model, parameters, &tree);
+    let inputs = Inputs { ctrl, applied };
+    let start = forward_with(&cx, state, &inputs);
+    let state = stage("integrate", || {
+        integrate::integrate(&cx, state, &inputs, &start)
+    });
+    Substep { state, start }
+}
+
+/// Everything at a state, without advancing it (`mj_forward`).
+///
+/// # Panics
+/// When a slice does not have the model's shape.
+pub fn forward(
+    model: &Model,
+    parameters: &Parameters,
+    state: &State,
+    ctrl: &[Var],
+    applied: &Applied,
+) -> Forward {
+    let tree = Tree::new(model);
+    forward_with(
+        &Context::new(model, parameters, &tree),
+        state,
+        &Inputs { ctrl, applied },
+    )
+}
+
+/// What all stages read.
+struct Context<'a> {
+    model: &'a Model,
+    parameters: &'a Parameters,
+    tree: &'a Tree,
+    /// `[nbody]` See [`placement`].
+    placement: Vec<Fixed>,
+}
+
+impl<'a> Context<'a> {
+    fn new(model: &'a Model, parameters: &'a Parameters, tree: &'a Tree) -> Self {
+        Self {
+            model,
+            parameters,
+            tree,
+            placement: placement::placement(model, tree, parameters),
+        }
+    }
+}
+
+/// What acts on a world during a substep.
+struct Inputs<'a> {
+    ctrl: &'a [Var],
+    applied: &'a Applied,
+}
+
+fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward {
+    let model = cx.model;
+    assert_eq!(
+        inputs.ctrl.len(),
+        model.nu,
+        "ctrl has one number per actuator"
+    );
+
+    let kinematics = stage("kinematics", || kinematics::kinematics(cx, &state.qpos));
+    let inertia = stage("inertia", || inertia::inertia(cx, &kinematics));
+    let velocity = stage("velocity", || {
+        velocity::velocity(cx, &kinematics, &state.qvel)
+    });
+    let passive = stage("passive", || {
+        passive::passive(cx, &kinematics, &velocity, state)
+    });
+    let actuation = stage("actuation", || {
+        actuation::actuation(
+            cx,
+            &kinematics,
+            state,
+            inputs.ctrl,
+            passive.gravcomp.as_deref(),
+        )
+    });
+    let wrenches = stage("applied", || {
+        applied::wrenches(cx, &kinematics, inputs.applied, passive.wrenches)
+    });
+    let bias = stage("bias", || {
+        bias::bias(cx, &kinematics, &inertia, &velocity, &wrenches)
+    });
+
+    let qfrc_smooth = stage("smooth", || {
+        let gravcomp = passive::passive_gravcomp(cx, passive.gravcomp);
+        let forces = [
+            &passive.qfrc,
+            &gravcomp,
+            &actuation.qfrc,
+            &inputs.applied.qfrc,
+        ];
+        let total = |dof: usize| forces.iter().map(|force| force[dof]).sum::<Var>() - bias[dof];
+        (0..model.nv).map(total).collect::<Vec<Var>>()
+    });
+    let armature = JointBlocks::from_diagonal(model, &cx.parameters.dof_armature);
+    let rows = stage("constraint", || {
+        constraint::constraint(cx, &kinematics, state)
+    });
+    let problem = solve::Problem {
+        kinematics: &kinematics,
+        inertia: &inertia,
+        armature: &armature,
+        tau: &qfrc_smooth,
+    };
+    let solution = stage("solve", || problem.solve(cx, &rows, &state.active));
+
+    let at_rest = Motion::ZERO;
+    let cvel = cx
+        .tree
+        .body_link
+        .iter()
+        .map(|link| link.map_or(at_rest, |link| velocity.cvel[link]))
+        .collect();
+    Forward {
+        cvel,
+        qacc: solution.qacc,
+        qfrc_smooth,
+        qfrc_actuator: actuation.qfrc,
+        qfrc_constraint: solution.qfrc_constraint,
+        actuator_force: actuation.force,
+        act_dot: actuation.act_dot,
+        active: solution.active,
+        converged: solution.converged,
+        transmission: actuation.transmission,
+        force_vel: actuation.force_vel,
+        kinematics,
+        inertia,
+        armature,
+        is_unconstrained: rows.is_empty(),
+    }
+}
+
+/// Frames and velocities at a state: the part of [`forward`] that needs no inputs. The velocities are `cvel`, `[nbody]`.
+pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
+    let tree = Tree::new(model);
+    let cx = Context::new(model, parameters, &tree);
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let velocity = stage("velocity", || {
+        velocity::velocity(&cx, &kinematics, &state.qvel)
+    });
+    let links = tree.body_link.iter();
+    let cvel = links.map(|link| link.map_or(Motion::ZERO, |link| velocity.cvel[link]));
+    (kinematics, cvel.collect())
+}

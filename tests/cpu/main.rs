@@ -8,3 +8,8 @@ mod program;
 mod cli_input;
 mod functions;
 mod random;
+mod rigid_common;
+mod rigid_dump_tmp;
+mod rigid_step;
+mod scripts;
+mod tidy;

@@ -2,7 +2,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod env_autoreset;
+mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+#[cfg(feature = "learn")]
+mod tensor_bridge;
+mod math_device;
 mod trace_device;

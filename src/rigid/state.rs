@@ -1,0 +1,130 @@
+//! What a world is between substeps, and what acts on it from outside.
+
+use crate::math::Force;
+use crate::model::Model;
+use crate::trace::{Bits, BufferId, Carry, Field, Layout, Slot, Var};
+
+use super::constraint;
+
+/// A world's state.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// `[nq]` Positions.
+    pub qpos: Vec<Var>,
+    /// `[nv]` Velocities.
+    pub qvel: Vec<Var>,
+    /// `[na]` Activations.
+    pub act: Vec<Var>,
+    /// Simulation time, s.
+    pub time: Var,
+    /// `[active_words]` Which constraint rows pushed in the last substep, a bit each: where the solver starts from.
+    /// It changes how long solving takes, not what comes out; all ones is a good start.
+    pub active: Vec<Bits>,
+}
+
+impl Carry for State {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        for values in [&mut self.qpos, &mut self.qvel, &mut self.act] {
+            values.slots(visit);
+        }
+        self.time.slots(visit);
+        self.active.slots(visit);
+    }
+}
+
+/// Where a [`State`] lies in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct StateFields {
+    /// `[nq]`
+    pub qpos: Field,
+    /// `[nv]`
+    pub qvel: Field,
+    /// `[na]`
+    pub act: Field,
+    /// One number.
+    pub time: Field,
+    /// `[active_words]` integers.
+    pub active: Field,
+}
+
+impl StateFields {
+    /// Adds the fields to a buffer of floats and one of integers.
+    pub fn declare(
+        model: &Model,
+        layout: &mut Layout,
+        floats: BufferId,
+        integers: BufferId,
+    ) -> Self {
+        Self {
+            qpos: layout.field(floats, "qpos", model.nq),
+            qvel: layout.field(floats, "qvel", model.nv),
+            act: layout.field(floats, "act", model.na),
+            time: layout.field(floats, "time", 1),
+            active: layout.field(integers, "active", State::active_words(model)),
+        }
+    }
+
+    /// This world's state.
+    pub fn load(&self) -> State {
+        State {
+            qpos: self.qpos.load_all(),
+            qvel: self.qvel.load_all(),
+            act: self.act.load_all(),
+            time: self.time.load(0),
+            active: self.active.load_all_bits(),
+        }
+    }
+
+    /// Writes this world's state.
+    pub fn store(&self, state: &State) {
+        self.qpos.store_all(&state.qpos);
+        self.qvel.store_all(&state.qvel);
+        self.act.store_all(&state.act);
+        self.time.store(0, state.time);
+        self.active.store_all_bits(&state.active);
+    }
+}
+
+impl State {
+    /// The state at `qpos0`, at rest, with activations at zero.
+    pub fn initial(model: &Model) -> Self {
+        Self {
+            qpos: model.qpos0.iter().map(|&q| q.into()).collect(),
+            qvel: vec![Var::ZERO; model.nv],
+            act: vec![Var::ZERO; model.na],
+            time: Var::ZERO,
+            active: vec![Bits::from(u32::MAX); Self::active_words(model)],
+        }
+    }
+
+    /// How many integers [`State::active`] takes for a model.
+    pub fn active_words(model: &Model) -> usize {
+        constraint::row_capacity(model).div_ceil(32)
+    }
+}
+
+/// Forces from outside the model, held over a substep.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// `[nbody]` Torque and force at each body's centre of mass, world axes (`xfrc_applied`, torque first).
+    pub xfrc: Vec<Force>,
+    /// `[nv]` Generalized forces (`qfrc_applied`).
+    pub qfrc: Vec<Var>,
+}
+
+impl Applied {
+    /// No forces: constants that fold away.
+    pub fn none(model: &Model) -> Self {
+        Self {
+            xfrc: vec![Force::ZERO; model.nbody],
+            qfrc: vec![Var::ZERO; model.nv],
+        }
+    }
+}
+
+impl Carry for Applied {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.xfrc.slots(visit);
+        self.qfrc.slots(visit);
+    }
+}

@@ -1,0 +1,149 @@
+//! What the tests of `rigid` share: recording a substep for a model, running it in the host interpreters, and the
+//! project's error measure.
+
+use manyworlds::math::{Force, Vec3};
+use manyworlds::model::Model;
+use manyworlds::rigid::{self, Applied, Parameters, StateFields};
+use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
+use serde_json::Value;
+
+use crate::oracle;
+
+/// A recorded substep with its inputs and outputs in memory.
+pub(crate) struct Recorded {
+    pub(crate) graph: Graph,
+    pub(crate) layout: Layout,
+    pub(crate) state: StateFields,
+    pub(crate) ctrl: Field,
+    qfrc: Field,
+    xfrc: Field,
+    pub(crate) qacc: Field,
+    pub(crate) xpos: Field,
+    pub(crate) xquat: Field,
+    pub(crate) converged: Field,
+}
+
+/// Records a substep of a model with constant parameters that also writes the start's accelerations and frames.
+pub(crate) fn record(model: &Model) -> Recorded {
+    rigid::check(model).expect("a model of these tests is supported");
+    let mut layout = Layout::new();
+    let floats = layout.buffer("floats", Kind::F32);
+    let integers = layout.buffer("integers", Kind::U32);
+    let state = StateFields::declare(model, &mut layout, floats, integers);
+    let mut field = |name: &str, components: usize| layout.field(floats, name, components);
+    let ctrl = field("ctrl", model.nu);
+    let qfrc = field("qfrc_applied", model.nv);
+    let xfrc = field("xfrc_applied", 6 * model.nbody);
+    let qacc = field("qacc", model.nv);
+    let xpos = field("xpos", 3 * model.nbody);
+    let xquat = field("xquat", 4 * model.nbody);
+    let converged = layout.field(integers, "converged", 1);
+    let graph = trace::record("substep", &layout, || {
+        let wrench = |body: usize| {
+            let numbers = xfrc.slice(6 * body, 6).load_all();
+            Force::new(Vec3::from_slice(&numbers[3..]), Vec3::from_slice(&numbers))
+        };
+        let xfrc = (0..model.nbody).map(wrench).collect();
+        let applied = Applied {
+            xfrc,
+            qfrc: qfrc.load_all(),
+        };
+        let parameters = Parameters::constant(model);
+        let out = rigid::substep(
+            model,
+            &parameters,
+            &state.load(),
+            &ctrl.load_all(),
+            &applied,
+        );
+        state.store(&out.state);
+        qacc.store_all(&out.start.qacc);
+        for body in 0..model.nbody {
+            let at = &out.start.kinematics;
+            xpos.slice(3 * body, 3).store_all(&at.xpos(body).to_array());
+            xquat
+                .slice(4 * body, 4)
+                .store_all(&at.xquat[body].to_array());
+        }
+        let flag = trace::select(out.start.converged, trace::Bits::from(1), trace::Bits::ZERO);
+        converged.store_bits(0, flag);
+    });
+    Recorded {
+        graph,
+        layout,
+        state,
+        ctrl,
+        qfrc,
+        xfrc,
+        qacc,
+        xpos,
+        xquat,
+        converged,
+    }
+}
+
+impl Recorded {
+    /// Takes one step from each of the oracle's states.
+    pub(crate) fn run<R: Real>(&self, reference: &Value) -> HostMemory<R> {
+        let worlds = reference["qpos"].as_array().expect("states").len();
+        let mut memory = HostMemory::<R>::new(&self.layout, worlds);
+        let inputs = [
+            ("qpos", self.state.qpos),
+            ("qvel", self.state.qvel),
+            ("act", self.state.act),
+            ("ctrl", self.ctrl),
+            ("qfrc", self.qfrc),
+            ("xfrc", self.xfrc),
+        ];
+        for (name, field) in inputs {
+            for world in 0..worlds {
+                let values = oracle::floats(&reference[name][world]);
+                assert_eq!(values.len(), field.len(), "{name}");
+                for (component, value) in values.into_iter().enumerate() {
+                    memory.set(field, component, world, value);
+                }
+            }
+        }
+        for world in 0..worlds {
+            (0..self.state.active.len())
+                .for_each(|word| memory.set_bits(self.state.active, word, world, u32::MAX));
+        }
+        self.graph.interpret(&mut memory, &[], 0..worlds);
+        memory
+    }
+
+    /// The outputs with the names that the oracle gives them.
+    pub(crate) fn outputs(&self) -> [(&'static str, Field); 6] {
+        [
+            ("next_qpos", self.state.qpos),
+            ("next_qvel", self.state.qvel),
+            ("next_act", self.state.act),
+            ("qacc", self.qacc),
+            ("xpos", self.xpos),
+            ("xquat", self.xquat),
+        ]
+    }
+}
+
+/// `|Δ|∞ / max(1, |reference|∞)` in every world.
+pub(crate) fn errors<R: Real>(memory: &HostMemory<R>, field: Field, reference: &Value) -> Vec<f64> {
+    (0..memory.worlds())
+        .map(|world| {
+            let expected = oracle::floats(&reference[world]);
+            let found = memory.row(field, world);
+            assert_eq!(expected.len(), found.len());
+            let scale = expected
+                .iter()
+                .fold(1.0, |scale: f64, x| scale.max(x.abs()));
+            let differences = expected.iter().zip(&found).map(|(a, b)| (a - b).abs());
+            // NaN must not pass: `max` would drop it.
+            differences.fold(0.0, |worst: f64, d| {
+                if d.is_nan() {
+                    f64::INFINITY
+                } else {
+                    worst.max(d)
+                }
+            }) / scale
+        })
+        .collect()
+}
