@@ -167,8 +167,11 @@ impl Bench<'_> {
                     .build(self.context)?;
                 let physics = self.physics(&model, env.substeps())?;
                 let env_steps = self.environment(&mut env)?;
+                let [inference, training] = self.learning()?;
                 Row {
                     env_steps: Some(env_steps),
+                    env_steps_with_inference: inference,
+                    env_steps_with_training: training,
                     memory: bytes(env.step_graph(), self.worlds),
                     operations: env.step_graph().operations().total,
                     compile_seconds: seconds(env.compile_time()),
@@ -241,6 +244,54 @@ impl Bench<'_> {
             }
             self.context.wait()
         })
+    }
+}
+
+#[cfg(feature = "learn")]
+impl Bench<'_> {
+    /// Control steps with the policy's network, and with all of PPO.
+    fn learning(&self) -> Result<[Option<Rate>; 2]> {
+        use super::settings;
+        use crate::train::{Config, Environment, Learner, Policy, Worlds, ppo::Ppo, process};
+
+        process::keep_freed_memory();
+        let mut definition = self.registry.load(self.name)?;
+        let layers = settings::fresh(&mut definition, &[format!("worlds={}", self.worlds)])?;
+        let config = Config::from_layers(&layers)?;
+        let learner = Learner::choose(self.context)?;
+        let builder = VecEnv::builder(definition).worlds(config.worlds);
+        let mut worlds = Worlds::new(builder, self.context, &learner)?;
+        let mut ppo = Ppo::new(&config, worlds.spec(), &worlds.device())?;
+        let policy = Policy::of(&ppo, worlds.spec());
+        let mut obs = worlds.reset(Some(0))?;
+
+        let inference = measure::rate(f64::from(self.worlds), |calls| {
+            for _ in 0..calls {
+                let actions = policy.act(obs.policy()?);
+                obs = worlds.step(actions)?.obs;
+            }
+            // Waits for everything.
+            drop(obs.policy()?.into_data());
+            Ok(())
+        })?;
+        let training = measure::rate(config.batch() as f64, |calls| {
+            for _ in 0..calls {
+                let rollout = ppo.collect(&mut worlds, &mut obs)?;
+                worlds.drain_stats()?;
+                // The report holds numbers that were read back: the update is over.
+                drop(ppo.update(&rollout));
+            }
+            Ok(())
+        })?;
+        Ok([Some(inference), Some(training)])
+    }
+}
+
+#[cfg(not(feature = "learn"))]
+impl Bench<'_> {
+    /// Without a learner there is nothing to measure.
+    fn learning(&self) -> Result<[Option<Rate>; 2]> {
+        Ok([None, None])
     }
 }
 

@@ -17,14 +17,26 @@
 
 mod bench;
 mod controls;
+#[cfg(feature = "learn")]
+mod eval;
+#[cfg(feature = "learn")]
+mod export;
 mod info;
 mod measure;
 mod new;
 mod npz;
 mod oracle;
 mod output;
+#[cfg(feature = "learn")]
+mod replay;
 mod rollout;
+#[cfg(feature = "learn")]
+mod saved;
+#[cfg(feature = "learn")]
+mod settings;
 mod subject;
+#[cfg(feature = "learn")]
+mod train;
 
 use std::process::ExitCode;
 
@@ -53,6 +65,14 @@ enum Command {
     Info(info::Arguments),
     Rollout(rollout::Arguments),
     Bench(bench::Arguments),
+    #[cfg(feature = "learn")]
+    Train(train::Arguments),
+    #[cfg(feature = "learn")]
+    Eval(eval::Arguments),
+    #[cfg(feature = "learn")]
+    Export(export::Arguments),
+    #[cfg(feature = "learn")]
+    Replay(replay::Arguments),
     New(new::Arguments),
 }
 
@@ -64,7 +84,7 @@ pub fn run(registry: Registry) -> ExitCode {
         Err(code) => return code,
     };
     match execute(command, &registry) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             note!("error: {error}");
             ExitCode::FAILURE
@@ -72,13 +92,22 @@ pub fn run(registry: Registry) -> ExitCode {
     }
 }
 
-fn execute(command: Command, registry: &Registry) -> Result<()> {
+fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
     match command {
-        Command::Info(arguments) => info::run(&arguments, registry),
-        Command::Rollout(arguments) => rollout::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments, registry),
-        Command::New(arguments) => new::run(&arguments),
+        Command::Info(arguments) => info::run(&arguments, registry)?,
+        Command::Rollout(arguments) => rollout::run(&arguments)?,
+        Command::Bench(arguments) => bench::run(&arguments, registry)?,
+        #[cfg(feature = "learn")]
+        Command::Train(arguments) => return train::run(&arguments, registry),
+        #[cfg(feature = "learn")]
+        Command::Eval(arguments) => eval::run(&arguments, registry)?,
+        #[cfg(feature = "learn")]
+        Command::Export(arguments) => export::run(&arguments)?,
+        #[cfg(feature = "learn")]
+        Command::Replay(arguments) => replay::run(&arguments, registry)?,
+        Command::New(arguments) => new::run(&arguments)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the arguments; help is printed, and errors become one line.

@@ -69,6 +69,11 @@ impl Script {
     }
 }
 
+/// Whether there is a Python to ask.
+pub(super) fn check() -> Result<()> {
+    python().map(drop)
+}
+
 /// `$MANYWORLDS_ORACLE`, else the Python that `./x test` installed in this crate's repository.
 fn python() -> Result<PathBuf> {
     if let Some(python) = std::env::var_os("MANYWORLDS_ORACLE") {
