@@ -30,6 +30,7 @@ pub mod random;
 #[cfg(test)]
 mod testing;
 pub mod trainer;
+pub mod worlds;
 
 pub use config::Config;
 pub use environment::{Environment, EpisodeStats, Observations, Spec, Step};
@@ -37,4 +38,5 @@ pub use evaluate::{EvalReport, Recording, evaluate};
 pub use export::export;
 pub use layers::{Layers, Origin};
 pub use policy::Policy;
+pub use worlds::{Learner, Worlds};
 pub use trainer::{Options, Outcome, Start, resume_layers, train};
