@@ -11,11 +11,11 @@ mod functions;
 mod model;
 mod model_fields;
 mod random;
-#[cfg(feature = "learn")]
-mod train_policy;
 mod rigid_common;
 mod rigid_random;
 mod rigid_step;
-mod tasks;
 mod scripts;
+mod tasks;
 mod tidy;
+#[cfg(feature = "learn")]
+mod train_policy;
