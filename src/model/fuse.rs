@@ -73,13 +73,12 @@ impl Fuser<'_> {
 
     fn merges(&self, body: &Body) -> bool {
         let (bodies, sites) = &self.kept;
-        body.joints.is_empty()
-            && !body.mocap
-            && !(bodies.contains(body.name.as_str()) && !body.name.is_empty())
-            && !body
-                .sites
-                .iter()
-                .any(|site| sites.contains(site.name.as_str()))
+        let named = bodies.contains(body.name.as_str());
+        let loaded = body
+            .sites
+            .iter()
+            .any(|site| sites.contains(site.name.as_str()));
+        body.joints.is_empty() && !body.mocap && !named && !loaded
     }
 
     /// Gives the parent the inertia of both.
@@ -145,5 +144,6 @@ fn kept(scene: &Scene) -> (HashSet<&str>, HashSet<&str>) {
     let sites = loads
         .filter_map(|sensor| sensor.object.as_ref())
         .map(|(_, name)| name.as_str());
+    bodies.remove("");
     (bodies, sites.collect())
 }
