@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::inertia::{self, Lump};
+use super::locate;
 use super::tree::MINVAL;
 use crate::error::Result;
 use crate::scene::kinds::{Object, Sensor};
@@ -91,7 +92,9 @@ impl Fuser<'_> {
             return Ok(());
         }
         other.pose = child.pose.then(&other.pose);
-        self.set_inertia(parent, inertia::sum(&[own, other])?);
+        let sum = inertia::sum(&[own, other])
+            .map_err(|error| locate(&parent.place, "body", &parent.name, error))?;
+        self.set_inertia(parent, sum);
         Ok(())
     }
 

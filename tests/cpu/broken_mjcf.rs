@@ -133,3 +133,52 @@ fn no_prefix_of_a_good_file_panics() {
         }
     }
 }
+
+/// Every attribute of every good file, with a value that makes no sense: an error or a model, never
+/// a panic, and every error has a place.
+#[test]
+fn no_senseless_attribute_panics() {
+    const VALUES: &[&str] = &[
+        "",
+        "nan",
+        "-1",
+        "0",
+        "1e300",
+        "-1e-300",
+        "2147483647",
+        "x",
+        "1 2 3 4 5 6 7 8 9 10 11",
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models");
+    let files = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut tried = 0;
+    for path in files.filter(|path| path.extension().is_some_and(|e| e == "xml")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let quotes: Vec<usize> = text.match_indices('"').map(|(i, _)| i).collect();
+        for (value, ends) in VALUES
+            .iter()
+            .flat_map(|value| quotes.chunks(2).map(move |ends| (value, ends)))
+        {
+            let broken = format!("{}{value}{}", &text[..=ends[0]], &text[ends[1]..]);
+            let start = Instant::now();
+            let result = mjcf::parse("changed.xml", &broken, &folder)
+                .and_then(|scene| Model::compile(&scene));
+            if let Err(error) = result {
+                let message = error.to_string();
+                assert!(
+                    message.contains(".xml:") && !message.contains('\n'),
+                    "{value}: {message}"
+                );
+            }
+            assert!(
+                start.elapsed() < PATIENCE,
+                "{} bytes {ends:?} = '{value}'",
+                path.display()
+            );
+            tried += 1;
+        }
+    }
+    assert!(tried > 5_000, "only {tried} attributes");
+}
