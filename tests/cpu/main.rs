@@ -12,7 +12,10 @@ mod model;
 mod model_fields;
 mod random;
 mod rigid_common;
-mod rigid_dump_tmp;
+mod rigid_random;
 mod rigid_step;
 mod scripts;
+mod tasks;
 mod tidy;
+#[cfg(feature = "learn")]
+mod train_policy;
