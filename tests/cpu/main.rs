@@ -6,5 +6,7 @@ mod oracle;
 mod functions;
 mod random;
 mod rigid_common;
+mod rigid_math;
+mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
