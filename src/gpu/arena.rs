@@ -171,6 +171,14 @@ impl Arenas {
             .sum()
     }
 
+    /// The memory of a buffer, by its index in the layout, as the allocator gave it.
+    ///
+    /// # Panics
+    /// The layout has no such buffer.
+    pub fn allocation(&self, buffer: usize) -> &Allocation {
+        &self.allocations[buffer]
+    }
+
     /// A whole buffer, by its index in the layout.
     ///
     /// # Panics

@@ -419,7 +419,13 @@ fn slowness(kind: wgpu::DeviceType) -> u32 {
 }
 
 fn no_adapter(cause: &str) -> Error {
-    Error::device(format!("no graphics adapter was found: {cause}")).hint(
+    // wgpu lists the backends that this program is not built for as well.
+    let relevant: Vec<&str> = cause
+        .split([';', ','])
+        .map(str::trim)
+        .filter(|part| !part.ends_with("not compiled in"))
+        .collect();
+    Error::device(format!("no graphics adapter was found: {}", relevant.join(", "))).hint(
         "install a Vulkan driver; without a GPU, Mesa's software driver will do: \
          `apt install mesa-vulkan-drivers` on Debian and Ubuntu, `dnf install mesa-vulkan-drivers` on Fedora",
     )

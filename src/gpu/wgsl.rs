@@ -11,6 +11,7 @@ use naga::{AddressSpace, StorageAccess, TypeInner};
 use super::launch;
 use super::shader::Source;
 use crate::error::{Error, Result};
+use crate::trace::{Graph, WORKGROUP_SIZE};
 
 /// The name of every kernel's entry point.
 pub(super) const ENTRY_POINT: &str = "main";
@@ -57,8 +58,10 @@ impl Interface {
                     message = format!("{message}: {inner}");
                     cause = inner.source();
                 }
-                let spans = error.spans().map(|(span, label)| (*span, label.as_str()));
-                at_spans(source, &message, spans)
+                // Of function, statement and expression, the smallest says where. Naga's names for them say nothing.
+                let mut spans: Vec<_> = error.spans().map(|(span, _)| (*span, "")).collect();
+                spans.sort_by_key(|(span, _)| span.to_range().map(|range| range.len()));
+                at_spans(source, &message, spans.into_iter())
             })?;
 
         let mut interface = Self {
@@ -129,6 +132,25 @@ impl Interface {
         }
         Ok(interface)
     }
+
+    /// What the kernel of a recorded function has to be given.
+    pub fn of_graph(graph: &Graph) -> Self {
+        let layout = graph.layout().buffers().iter();
+        let buffers = layout
+            .zip(graph.used_buffers())
+            .enumerate()
+            .filter(|(_, (_, used))| *used)
+            .map(|(index, (buffer, _))| BufferInterface {
+                binding: index as u32 + 1,
+                name: buffer.name.clone(),
+                read_only: false,
+            });
+        Self {
+            workgroup: [WORKGROUP_SIZE, 1, 1],
+            launch: true,
+            buffers: buffers.collect(),
+        }
+    }
 }
 
 fn parse(source: &Source) -> Result<naga::Module> {
@@ -197,6 +219,7 @@ fn capabilities(features: wgpu::Features) -> Capabilities {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::{self, Kind, Layout};
 
     const KERNEL: &str = "@group(0) @binding(3) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<storage, read> given: array<f32>;
@@ -250,6 +273,30 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) { out[id.x] = given[id.x];
         assert!(
             launch.starts_with("test:2: binding 0 is not the `Launch`"),
             "{launch}"
+        );
+    }
+
+    #[test]
+    fn a_graph_declares_what_its_wgsl_does() {
+        let mut layout = Layout::new();
+        let [a, b, c] = ["a", "b", "c"].map(|name| layout.buffer(name, Kind::F32));
+        let [a, _, c] =
+            [(a, "x"), (b, "y"), (c, "z")].map(|(buffer, name)| layout.field(buffer, name, 2));
+        let graph = trace::record("graph", &layout, || c.store(1, 2.0 * a.load(0)));
+        let declared = Interface::of(
+            &Source::new("graph", graph.wgsl()),
+            wgpu::Features::empty(),
+            true,
+        )
+        .unwrap();
+        assert_eq!(Interface::of_graph(&graph), declared);
+        assert_eq!(
+            declared
+                .buffers
+                .iter()
+                .map(|buffer| buffer.binding)
+                .collect::<Vec<_>>(),
+            [1, 3]
         );
     }
 

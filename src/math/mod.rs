@@ -8,5 +8,6 @@ pub mod spatial;
 pub mod vector;
 
 pub use quaternion::Quat;
+pub use random::{HostRng, Rng};
 pub use spatial::{Articulated, Force, Inertia, Motion};
 pub use vector::{MIN_VALUE, Mat3, Sym3, Vec3};

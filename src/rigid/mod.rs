@@ -255,3 +255,16 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         is_unconstrained: rows.is_empty(),
     }
 }
+
+/// Frames and velocities at a state: the part of [`forward`] that needs no inputs. The velocities are `cvel`, `[nbody]`.
+pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
+    let tree = Tree::new(model);
+    let cx = Context::new(model, parameters, &tree);
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let velocity = stage("velocity", || {
+        velocity::velocity(&cx, &kinematics, &state.qvel)
+    });
+    let links = tree.body_link.iter();
+    let cvel = links.map(|link| link.map_or(Motion::ZERO, |link| velocity.cvel[link]));
+    (kinematics, cvel.collect())
+}

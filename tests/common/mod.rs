@@ -4,4 +4,4 @@
     reason = "each test program uses its own part of these helpers"
 )]
 
-pub mod gpu;
+pub(crate) mod gpu;

@@ -2,11 +2,22 @@
 
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
 
+mod broken_mjcf;
+mod cli_input;
 mod functions;
+mod model;
+mod model_fields;
 mod random;
 mod rigid_common;
 mod rigid_math;
 mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
+mod scripts;
+mod tasks;
+mod tidy;
+#[cfg(feature = "learn")]
+mod train_policy;

@@ -48,7 +48,7 @@ fn values_come_back_as_they_were_written() {
     // A number of worlds that is no multiple of anything, one that is the stride, and a single world.
     for worlds in [100, 128, 1] {
         let arenas = Arenas::new(&context, &example.layout, worlds, &context).unwrap();
-        assert!(arenas.stride() >= worlds && arenas.stride() % 64 == 0);
+        assert!(arenas.stride() >= worlds && arenas.stride().is_multiple_of(64));
         let all = 0..worlds;
         assert_eq!(
             arenas.read_field::<f32>(example.qvel, all.clone()).unwrap(),

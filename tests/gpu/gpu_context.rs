@@ -149,7 +149,10 @@ fn compiled_pipelines_are_found_again() {
         .features
         .contains(wgpu::Features::PIPELINE_CACHE)
     {
-        eprintln!("SKIPPED: {} has no pipeline cache", context.info());
+        gpu::skip(
+            "compiled_pipelines_are_found_again",
+            &format!("{} has no pipeline cache", context.info()),
+        );
         return;
     }
     assert_eq!(context.pipelines_loaded(), 0);

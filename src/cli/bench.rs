@@ -1,0 +1,408 @@
+//! `bench`: how fast a task or a model runs here, and what that costs.
+//!
+//! Each figure is the median of seven repetitions with the smallest and the largest beside it. Actions are random, new
+//! for each repetition, and held in it; nothing is read back inside a repetition.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::measure::{self, Rate, Spread};
+use super::output::{self, note, say, short};
+use super::subject::{self, Subject};
+use super::{controls, oracle};
+use crate::env::{Physics, Target, VecEnv};
+use crate::error::{Error, Result};
+use crate::gpu::{CompileTime, Context};
+use crate::model::Model;
+use crate::tasks::Registry;
+use crate::trace::Graph;
+
+/// Measure physics steps and environment steps per second, with inference and with training
+///
+/// A physics step is one timestep of one world; an environment step is one control step of one world, with its
+/// observations, rewards and resets. Rates per CPU-second divide by the time of all this process' threads: on a
+/// software device that is the machine's work, on a GPU only the host's share. `with inference` adds the policy's
+/// network, `with training` all of PPO, both with the task's own settings.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  manyworlds bench
+  manyworlds bench cartpole --worlds 1024,4096 --json
+  manyworlds bench ant.xml --against mujoco")]
+pub(super) struct Arguments {
+    /// Tasks or models (MJCF files) [default: all tasks]
+    #[arg(value_name = "TASK|MODEL.xml")]
+    subjects: Vec<String>,
+    /// Numbers of worlds, one measurement each
+    #[arg(
+        long,
+        value_name = "N,…",
+        value_delimiter = ',',
+        default_value = "4096",
+        value_parser = clap::value_parser!(u32).range(1..)
+    )]
+    worlds: Vec<u32>,
+    /// Also run the same model in MuJoCo C, on one thread, and print the ratio per CPU-second
+    ///
+    /// Contacts are off there, since this version computes none. Needs a Python with mujoco (MANYWORLDS_ORACLE).
+    #[arg(long, value_enum)]
+    against: Option<Peer>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Peer {
+    Mujoco,
+}
+
+#[derive(Serialize)]
+struct Report {
+    version: &'static str,
+    device: String,
+    rows: Vec<Row>,
+}
+
+/// One subject at one number of worlds.
+#[derive(Serialize)]
+struct Row {
+    name: String,
+    worlds: u32,
+    /// Physics steps in one launch: the control step's.
+    substeps: u32,
+    physics_steps: Rate,
+    /// Control steps; none for a model without a task.
+    env_steps: Option<Rate>,
+    /// Control steps with actions from the policy's network.
+    env_steps_with_inference: Option<Rate>,
+    /// Control steps in training.
+    env_steps_with_training: Option<Rate>,
+    /// Bytes of the simulation's buffers.
+    memory: u64,
+    /// Operations of one world and substep; of the control step's kernel where there is a task.
+    operations: usize,
+    /// Seconds in naga and in the driver.
+    compile_seconds: [f64; 2],
+    /// Worlds whose state was not finite, or above 1e10, at the end.
+    unsound_worlds: usize,
+    mujoco: Option<Comparison>,
+}
+
+/// MuJoCo C on one thread, on the same model, minutes ago.
+#[derive(Serialize)]
+struct Comparison {
+    version: String,
+    physics_steps_per_cpu_second: Spread,
+    /// Our median per CPU-second over MuJoCo's.
+    ratio_per_cpu_second: Option<f64>,
+    /// Whether MuJoCo had to start a world anew.
+    unstable: bool,
+}
+
+pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
+    let names: Vec<String> = match arguments.subjects.as_slice() {
+        [] => registry.list().map(|(name, _)| name.to_owned()).collect(),
+        given => given.to_vec(),
+    };
+    // All names are checked before the first measurement.
+    for name in &names {
+        Subject::find(name, registry)?;
+    }
+    let context = subject::open_device()?;
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        device: context.info().to_string(),
+        rows: Vec::new(),
+    };
+    for name in &names {
+        let peer = match arguments.against {
+            Some(Peer::Mujoco) => Some(mujoco(&Subject::find(name, registry)?)?),
+            None => None,
+        };
+        for worlds in &arguments.worlds {
+            note!("{name}: {worlds} worlds");
+            let bench = Bench {
+                context: &context,
+                registry,
+                name,
+                worlds: *worlds,
+            };
+            let row = bench
+                .run(peer.as_ref())
+                .map_err(|error| error.context(format!("{name}, {worlds} worlds")))?;
+            if !arguments.json {
+                row.print();
+            }
+            report.rows.push(row);
+        }
+    }
+    if arguments.json {
+        output::json(&report)
+    } else {
+        Ok(())
+    }
+}
+
+/// What is measured.
+struct Bench<'a> {
+    context: &'a Context,
+    registry: &'a Registry,
+    name: &'a str,
+    worlds: u32,
+}
+
+impl Bench<'_> {
+    fn run(&self, peer: Option<&Value>) -> Result<Row> {
+        let subject = Subject::find(self.name, self.registry)?;
+        let model = Arc::new(subject.model().clone());
+        let mut row = match subject {
+            Subject::Model { .. } => self.physics(&model, 10)?,
+            Subject::Task { definition, .. } => {
+                let mut env = VecEnv::builder(*definition)
+                    .worlds(self.worlds as usize)
+                    .build(self.context)?;
+                let physics = self.physics(&model, env.substeps())?;
+                let env_steps = self.environment(&mut env)?;
+                let [inference, training] = self.learning()?;
+                Row {
+                    env_steps: Some(env_steps),
+                    env_steps_with_inference: inference,
+                    env_steps_with_training: training,
+                    memory: bytes(env.step_graph(), self.worlds),
+                    operations: env.step_graph().operations().total,
+                    compile_seconds: seconds(env.compile_time()),
+                    ..physics
+                }
+            }
+        };
+        row.mujoco = peer
+            .map(|peer| Comparison::of(peer, &row.physics_steps))
+            .transpose()?;
+        Ok(row)
+    }
+
+    /// Only the model: `substeps` timesteps per launch.
+    fn physics(&self, model: &Arc<Model>, substeps: u32) -> Result<Row> {
+        let mut physics = Physics::new(model, self.worlds as usize, Target::Gpu(self.context))?;
+        let ranges = controls::ranges(model);
+        let mut repetition = 0;
+        let rate = measure::rate(f64::from(self.worlds) * f64::from(substeps), |calls| {
+            repetition += 1;
+            physics.set_ctrl(&controls::random(
+                &ranges,
+                0,
+                repetition,
+                self.worlds as usize,
+            ))?;
+            for _ in 0..calls {
+                physics.step(substeps)?;
+            }
+            physics.wait()
+        })?;
+        Ok(Row {
+            name: self.name.to_owned(),
+            worlds: self.worlds,
+            substeps,
+            physics_steps: rate,
+            env_steps: None,
+            env_steps_with_inference: None,
+            env_steps_with_training: None,
+            memory: bytes(physics.graph(), self.worlds),
+            operations: physics.graph().operations().total,
+            compile_seconds: seconds(physics.compile_time()),
+            unsound_worlds: physics
+                .frames()?
+                .status
+                .iter()
+                .filter(|status| **status != 0)
+                .count(),
+            mujoco: None,
+        })
+    }
+
+    /// Control steps with actions that lie on the device.
+    fn environment(&self, env: &mut VecEnv) -> Result<Rate> {
+        let actions = env.action_spec().iter();
+        let ranges: Vec<[f64; 2]> = actions
+            .map(|action| [action.low.max(-1.0), action.high.min(1.0)])
+            .collect();
+        let mut repetition = 0;
+        measure::rate(f64::from(self.worlds), |calls| {
+            repetition += 1;
+            let values = controls::random(&ranges, 0, repetition, self.worlds as usize);
+            env.set(
+                "action",
+                None,
+                &values.iter().map(|value| *value as f32).collect::<Vec<_>>(),
+            )?;
+            for _ in 0..calls {
+                env.step_in_place()?;
+            }
+            self.context.wait()
+        })
+    }
+}
+
+#[cfg(feature = "learn")]
+impl Bench<'_> {
+    /// Control steps with the policy's network, and with all of PPO.
+    fn learning(&self) -> Result<[Option<Rate>; 2]> {
+        use super::settings;
+        use crate::train::{Config, Environment, Learner, Policy, Worlds, ppo::Ppo, process};
+
+        process::keep_freed_memory();
+        let mut definition = self.registry.load(self.name)?;
+        let layers = settings::fresh(&mut definition, &[format!("worlds={}", self.worlds)])?;
+        let config = Config::from_layers(&layers)?;
+        let learner = Learner::choose(self.context)?;
+        let builder = VecEnv::builder(definition).worlds(config.worlds);
+        let mut worlds = Worlds::new(builder, self.context, &learner)?;
+        let mut ppo = Ppo::new(&config, worlds.spec(), &worlds.device())?;
+        let policy = Policy::of(&ppo, worlds.spec());
+        let mut obs = worlds.reset(Some(0))?;
+
+        let inference = measure::rate(f64::from(self.worlds), |calls| {
+            for _ in 0..calls {
+                let actions = policy.act(obs.policy()?);
+                obs = worlds.step(actions)?.obs;
+            }
+            // Waits for everything.
+            drop(obs.policy()?.into_data());
+            Ok(())
+        })?;
+        let training = measure::rate(config.batch() as f64, |calls| {
+            for _ in 0..calls {
+                let rollout = ppo.collect(&mut worlds, &mut obs)?;
+                worlds.drain_stats()?;
+                // The report holds numbers that were read back: the update is over.
+                drop(ppo.update(&rollout));
+            }
+            Ok(())
+        })?;
+        Ok([Some(inference), Some(training)])
+    }
+}
+
+#[cfg(not(feature = "learn"))]
+impl Bench<'_> {
+    /// Without a learner there is nothing to measure.
+    fn learning(&self) -> Result<[Option<Rate>; 2]> {
+        Ok([None, None])
+    }
+}
+
+/// Runs MuJoCo on the same model.
+fn mujoco(subject: &Subject) -> Result<Value> {
+    note!("{}: MuJoCo C on one thread", subject.name());
+    let model = subject.model_file()?;
+    let path: PathBuf = model.path().to_owned();
+    oracle::BENCH.run(&[path.as_os_str(), "--no-contacts".as_ref()])
+}
+
+impl Comparison {
+    fn of(peer: &Value, ours: &Rate) -> Result<Self> {
+        let figure = |name: &str| {
+            let value = peer["steps_per_cpu_second"][name].as_f64();
+            value.ok_or_else(|| {
+                Error::io(format!(
+                    "MuJoCo's figures have no steps_per_cpu_second.{name}"
+                ))
+            })
+        };
+        let theirs = Spread {
+            median: figure("median")?,
+            min: figure("min")?,
+            max: figure("max")?,
+        };
+        Ok(Self {
+            version: peer["mujoco"].as_str().unwrap_or("unknown").to_owned(),
+            ratio_per_cpu_second: ours.per_cpu_second.map(|ours| ours.median / theirs.median),
+            physics_steps_per_cpu_second: theirs,
+            unstable: peer["unstable"].as_bool().unwrap_or(false),
+        })
+    }
+}
+
+impl Row {
+    fn print(&self) {
+        say!(
+            "{}, {} worlds, {} physics steps per launch",
+            self.name,
+            self.worlds,
+            self.substeps
+        );
+        let rates = [
+            ("physics steps", Some(&self.physics_steps)),
+            ("env steps", self.env_steps.as_ref()),
+            ("  with inference", self.env_steps_with_inference.as_ref()),
+            ("  with training", self.env_steps_with_training.as_ref()),
+        ];
+        for (name, rate) in rates {
+            if let Some(Rate {
+                per_second,
+                per_cpu_second,
+            }) = rate
+            {
+                let cpu = per_cpu_second.map_or(String::new(), |rate| {
+                    format!("   {} per CPU-s", between(&rate))
+                });
+                say!("  {name:<18} {} per s{cpu}", between(per_second));
+            }
+        }
+        if let Some(mujoco) = &self.mujoco {
+            let ratio = mujoco
+                .ratio_per_cpu_second
+                .map_or("–".into(), |ratio| format!("{ratio:.1}×"));
+            say!(
+                "  {:<18} {} per CPU-s; ours is {ratio} that",
+                format!("MuJoCo {}", mujoco.version),
+                between(&mujoco.physics_steps_per_cpu_second)
+            );
+            if mujoco.unstable {
+                note!("warning: MuJoCo started worlds anew that had become unstable");
+            }
+        }
+        let [naga, driver] = self.compile_seconds;
+        say!(
+            "  {} operations, {:.1} MiB, compiled in {naga:.2} s (naga) + {driver:.2} s (driver, cached or not)",
+            self.operations,
+            self.memory as f64 / f64::from(1 << 20)
+        );
+        if self.unsound_worlds > 0 {
+            note!(
+                "warning: {} of {} worlds left the range of sound states",
+                self.unsound_worlds,
+                self.worlds
+            );
+        }
+    }
+}
+
+fn between(Spread { median, min, max }: &Spread) -> String {
+    format!("{:>9} ({} … {})", short(*median), short(*min), short(*max))
+}
+
+fn seconds(time: Option<CompileTime>) -> [f64; 2] {
+    time.map_or([0.0; 2], |time| {
+        [time.naga.as_secs_f64(), time.driver.as_secs_f64()]
+    })
+}
+
+/// Bytes of a graph's buffers.
+fn bytes(graph: &Graph, worlds: u32) -> u64 {
+    let buffers = graph.layout().buffers().iter();
+    buffers
+        .map(|buffer| {
+            4 * u64::from(buffer.rows)
+                * if buffer.per_world {
+                    u64::from(worlds)
+                } else {
+                    1
+                }
+        })
+        .sum()
+}

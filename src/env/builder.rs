@@ -1,0 +1,139 @@
+//! From a task to a running environment: options, and where it runs.
+
+use std::sync::Arc;
+
+use super::VecEnv;
+use super::fields::Fields;
+use super::machine::{Machine, Target};
+use super::step::Plan;
+use crate::error::{Error, Result};
+use crate::gpu::Context;
+use crate::rigid;
+use crate::tasks::Definition;
+use crate::trace::Layout;
+
+/// What happens to a world whose episode is over (gymnasium's `AutoresetMode`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Autoreset {
+    /// It begins anew in the same step: `obs` is after the reset, `next_obs` is the true successor.
+    #[default]
+    SameStep,
+    /// It begins anew in the next step, which ignores its action, gives it reward 0 and `valid` = 0.
+    NextStep,
+    /// It stands still until it is reset: further steps ignore its action, give it reward 0 and `valid` = 0.
+    Disabled,
+}
+
+/// The options of an environment; made by [`VecEnv::builder`].
+pub struct Builder {
+    definition: Definition,
+    worlds: usize,
+    seed: u64,
+    first_stream: u32,
+    autoreset: Autoreset,
+    stagger: bool,
+}
+
+impl Builder {
+    pub(super) fn new(definition: Definition) -> Self {
+        Self {
+            definition,
+            worlds: 1,
+            seed: 0,
+            first_stream: 0,
+            autoreset: Autoreset::default(),
+            stagger: false,
+        }
+    }
+
+    /// How many worlds step together; 1 unless said otherwise.
+    #[must_use]
+    pub fn worlds(mut self, worlds: usize) -> Self {
+        self.worlds = worlds;
+        self
+    }
+
+    /// The seed of all random numbers; 0 unless said otherwise.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// World i draws from random stream `first + i`, so that a world can be run again alone.
+    #[must_use]
+    pub fn first_stream(mut self, first: u32) -> Self {
+        self.first_stream = first;
+        self
+    }
+
+    /// What happens to a world whose episode is over.
+    #[must_use]
+    pub fn autoreset(mut self, mode: Autoreset) -> Self {
+        self.autoreset = mode;
+        self
+    }
+
+    /// Whether the first episodes begin at random steps towards the time limit, so that not all worlds run out of
+    /// time together. Statistics leave these first episodes out.
+    #[must_use]
+    pub fn stagger(mut self, stagger: bool) -> Self {
+        self.stagger = stagger;
+        self
+    }
+
+    /// Builds the environment on a graphics device and begins every world's first episode.
+    ///
+    /// # Errors
+    /// What the task got wrong, no worlds, or more than the device can hold or compile.
+    pub fn build(self, context: &Context) -> Result<VecEnv> {
+        self.build_on(Target::Gpu(context))
+    }
+
+    /// Builds the environment on any [`Target`]: a graphics device with an allocator of your own, or the host.
+    ///
+    /// # Errors
+    /// As [`Builder::build`].
+    pub fn build_on(self, target: Target<'_>) -> Result<VecEnv> {
+        let spec = self.definition.spec()?;
+        let Definition {
+            name, task, model, ..
+        } = self.definition;
+        if self.worlds == 0 {
+            return Err(Error::invalid("an environment of 0 worlds").hint("give at least 1"));
+        }
+        rigid::check(&model).map_err(|error| error.context(format!("task {name}")))?;
+        let substeps = spec.substeps(&model)?;
+        let params = spec.parameters();
+        let mut layout = Layout::new();
+        let fields = Fields::new(&mut layout, &model, &spec);
+        let plan = Plan {
+            name,
+            task,
+            model: Arc::new(model),
+            spec: Arc::new(spec),
+            layout,
+            fields,
+            autoreset: self.autoreset,
+        };
+        let mut machine = Machine::new(target, &plan.layout, self.worlds)?;
+        let step = machine.kernel(plan.step(&params)?)?;
+        let reset = machine.kernel(plan.reset(&params)?)?;
+        let refresh = machine.kernel(plan.refresh(&params)?)?;
+        let streams: Vec<u32> = (0..self.worlds as u32)
+            .map(|world| self.first_stream.wrapping_add(world))
+            .collect();
+        machine.write_bits(plan.fields.stream, &streams)?;
+        let mut env = VecEnv {
+            plan,
+            params,
+            machine,
+            substeps,
+            step,
+            reset,
+            refresh,
+        };
+        env.begin(None, Some(self.seed), self.stagger)?;
+        Ok(env)
+    }
+}

@@ -1,0 +1,198 @@
+//! Where an environment's numbers live: five buffers, and the fields in them.
+//!
+//! | buffer | holds |
+//! |---|---|
+//! | `parameters` | a table that all worlds share: weights, scales, ranges |
+//! | `state` | what a world carries from step to step |
+//! | `io` | what the learner writes (actions) and reads (observations, rewards, ends) |
+//! | `statistics` | sums over the episodes that ended since the last look |
+//! | `bits` | unsigned integers: random streams, counters, status |
+//!
+//! Every field is `[component][world]`.
+
+use crate::model::Model;
+use crate::rigid::StateFields;
+use crate::tasks::Spec;
+use crate::trace::{Field, Kind, Layout};
+
+/// Every field of an environment. The names under which [`VecEnv::get`](super::VecEnv::get) finds them stand beside
+/// them.
+#[derive(Clone, Debug)]
+pub struct Fields {
+    /// `parameters`: the task's adjustable numbers.
+    pub parameters: Field,
+
+    /// `qpos`, `qvel`, `act`, `time`, and where the solver starts from.
+    pub physics: StateFields,
+    /// `own.NAME`, in the order of the spec.
+    pub own: Vec<Field>,
+    /// `history.NAME`: `[entry][component]`, newest first, in the order of the spec.
+    pub histories: Vec<Field>,
+    /// `command.NAME`, in the order of the spec.
+    pub commands: Vec<Field>,
+    /// `last_action`: the action of the step before.
+    pub last_action: Field,
+    /// `episode_return`: rewards so far in the running episode.
+    pub episode_return: Field,
+    /// `episode_length`: steps so far in the running episode.
+    pub episode_length: Field,
+    /// `episode_terms`: weighted reward terms so far; empty with a single term, whose sum is the return.
+    pub episode_terms: Field,
+
+    /// `action`.
+    pub action: Field,
+    /// `obs.GROUP`, in the order of the spec: what the next action is chosen from.
+    pub observations: Vec<Field>,
+    /// `next_obs.GROUP`, in the order of the spec: the true successor.
+    pub next_observations: Vec<Field>,
+    /// `reward`.
+    pub reward: Field,
+    /// `terminated`: 1 or 0.
+    pub terminated: Field,
+    /// `truncated`: 1 or 0.
+    pub truncated: Field,
+    /// `done`: either of them.
+    pub done: Field,
+    /// `valid`: 0 where the step must not be learned from.
+    pub valid: Field,
+    /// `final_return`: return of the episode that ended last.
+    pub final_return: Field,
+    /// `final_length`: length of the episode that ended last.
+    pub final_length: Field,
+
+    /// The statistics.
+    pub statistics: StatisticsFields,
+
+    /// `seed`: low half, high half.
+    pub seed: Field,
+    /// `stream`: what tells a world's random numbers from its neighbours'.
+    pub stream: Field,
+    /// `episode`: number of the running episode in its stream.
+    pub episode: Field,
+    /// `episode_step`: control steps towards the time limit.
+    pub episode_step: Field,
+    /// `pending`: 1 where the episode is over and the next step does not act.
+    pub pending: Field,
+    /// `partial`: 1 where the episode did not begin at its beginning.
+    pub partial: Field,
+    /// `status`: why the world was quarantined in this step; 0 where it was not.
+    pub status: Field,
+    /// `selected`: the worlds that the next reset or refresh is about.
+    pub selected: Field,
+    /// `quarantine.count`, `quarantine.causes`, `quarantine.step`, `quarantine.episode`.
+    pub quarantine: Field,
+}
+
+/// Sums over the episodes that ended. Each world adds in its own row, so the sums do not depend on the order in which
+/// worlds run.
+#[derive(Clone, Copy, Debug)]
+pub struct StatisticsFields {
+    /// `statistics.episodes`: how many ended.
+    pub episodes: Field,
+    /// `statistics.terminated`: how many of them were terminated.
+    pub terminated: Field,
+    /// `statistics.return`: sum of the returns.
+    pub sum: Field,
+    /// `statistics.return_squared`: sum of their squares.
+    pub sum_of_squares: Field,
+    /// `statistics.length`: sum of the lengths.
+    pub length: Field,
+    /// `statistics.terms`: sum of each weighted reward term; empty with a single term.
+    pub terms: Field,
+    /// `statistics.terminations`: how often each termination term held at the end.
+    pub terminations: Field,
+}
+
+impl Fields {
+    /// Adds an environment's buffers and fields to an empty layout.
+    pub(super) fn new(layout: &mut Layout, model: &Model, spec: &Spec) -> Self {
+        let parameters = layout.table("parameters", Kind::F32);
+        let state = layout.buffer("state", Kind::F32);
+        let io = layout.buffer("io", Kind::F32);
+        let statistics = layout.buffer("statistics", Kind::F32);
+        let bits = layout.buffer("bits", Kind::U32);
+        let terms = if spec.rewards.len() > 1 {
+            spec.rewards.len()
+        } else {
+            0
+        };
+
+        // A table without entries would be a buffer without bytes.
+        let parameters = layout.field(parameters, "parameters", spec.parameters().len().max(1));
+        let physics = StateFields::declare(model, layout, state, bits);
+        let own = spec
+            .own
+            .iter()
+            .map(|own| layout.field(state, &format!("own.{}", own.name), own.dim))
+            .collect();
+        let histories = spec.histories.iter();
+        let histories = histories
+            .map(|history| {
+                layout.field(
+                    state,
+                    &format!("history.{}", history.name),
+                    history.dim * history.length,
+                )
+            })
+            .collect();
+        let commands = spec.commands.iter();
+        let commands = commands
+            .map(|command| {
+                layout.field(
+                    state,
+                    &format!("command.{}", command.name),
+                    command.low.len(),
+                )
+            })
+            .collect();
+        let groups = |layout: &mut Layout, prefix: &str| -> Vec<Field> {
+            let groups = spec.groups.iter();
+            groups
+                .map(|group| layout.field(io, &format!("{prefix}.{}", group.name), group.dim()))
+                .collect()
+        };
+        Self {
+            parameters,
+            physics,
+            own,
+            histories,
+            commands,
+            last_action: layout.field(state, "last_action", spec.actions.len()),
+            episode_return: layout.field(state, "episode_return", 1),
+            episode_length: layout.field(state, "episode_length", 1),
+            episode_terms: layout.field(state, "episode_terms", terms),
+            action: layout.field(io, "action", spec.actions.len()),
+            observations: groups(layout, "obs"),
+            next_observations: groups(layout, "next_obs"),
+            reward: layout.field(io, "reward", 1),
+            terminated: layout.field(io, "terminated", 1),
+            truncated: layout.field(io, "truncated", 1),
+            done: layout.field(io, "done", 1),
+            valid: layout.field(io, "valid", 1),
+            final_return: layout.field(io, "final_return", 1),
+            final_length: layout.field(io, "final_length", 1),
+            statistics: StatisticsFields {
+                episodes: layout.field(statistics, "statistics.episodes", 1),
+                terminated: layout.field(statistics, "statistics.terminated", 1),
+                sum: layout.field(statistics, "statistics.return", 1),
+                sum_of_squares: layout.field(statistics, "statistics.return_squared", 1),
+                length: layout.field(statistics, "statistics.length", 1),
+                terms: layout.field(statistics, "statistics.terms", terms),
+                terminations: layout.field(
+                    statistics,
+                    "statistics.terminations",
+                    spec.terminations.len(),
+                ),
+            },
+            seed: layout.field(bits, "seed", 2),
+            stream: layout.field(bits, "stream", 1),
+            episode: layout.field(bits, "episode", 1),
+            episode_step: layout.field(bits, "episode_step", 1),
+            pending: layout.field(bits, "pending", 1),
+            partial: layout.field(bits, "partial", 1),
+            status: layout.field(bits, "status", 1),
+            selected: layout.field(bits, "selected", 1),
+            quarantine: layout.field(bits, "quarantine", 4),
+        }
+    }
+}

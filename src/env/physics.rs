@@ -1,0 +1,235 @@
+//! A model in a batch of worlds, without a task: state and controls in, state and frames out.
+
+use std::sync::Arc;
+
+use super::machine::{KernelId, Machine, Target};
+use super::step::{MAX_STATE, above};
+use super::view::{components_first, worlds_first};
+use crate::error::{Error, Result};
+use crate::gpu::{Arenas, CompileTime, Kernel};
+use crate::model::Model;
+use crate::rigid::{self, Applied, Parameters, StateFields};
+use crate::tasks::Cause;
+use crate::trace::{self, Bits, Field, Graph, Kind, Layout, Mask, repeat, select, uniform};
+
+/// A model's physics in a batch of worlds.
+///
+/// Host arrays are `[world][component]`, in double precision whatever the device computes with.
+pub struct Physics {
+    model: Arc<Model>,
+    machine: Machine,
+    fields: PhysicsFields,
+    step: KernelId,
+    frames: KernelId,
+}
+
+/// Where a [`Physics`] keeps its numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct PhysicsFields {
+    /// `qpos`, `qvel`, `act`, `time`, and where the solver starts from.
+    pub state: StateFields,
+    /// `ctrl`, `[nu]`.
+    pub ctrl: Field,
+    /// `xpos`, `[nbody][3]`, m, as of the last [`Physics::frames`].
+    pub xpos: Field,
+    /// `xquat`, `[nbody][4]`, likewise.
+    pub xquat: Field,
+    /// `status`: bits of [`Cause`] as of the last [`Physics::frames`].
+    pub status: Field,
+}
+
+/// Positions and orientations of all bodies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BodyFrames {
+    /// `[world][nbody][3]` m.
+    pub xpos: Vec<f64>,
+    /// `[world][nbody][4]` w-x-y-z.
+    pub xquat: Vec<f64>,
+    /// `[world]` Bits of [`Cause`]; 0 where the state is sound.
+    pub status: Vec<u32>,
+}
+
+impl Physics {
+    /// Worlds at the model's `qpos0`, at rest, with zero controls.
+    ///
+    /// # Errors
+    /// The model asks for something the physics does not support, or for more than the device can hold or compile.
+    pub fn new(model: &Arc<Model>, worlds: usize, target: Target<'_>) -> Result<Self> {
+        if worlds == 0 {
+            return Err(Error::invalid("a simulation of 0 worlds").hint("give at least 1"));
+        }
+        rigid::check(model)?;
+        let mut layout = Layout::new();
+        let floats = layout.buffer("state", Kind::F32);
+        let io = layout.buffer("io", Kind::F32);
+        let bits = layout.buffer("bits", Kind::U32);
+        let fields = PhysicsFields {
+            state: StateFields::declare(model, &mut layout, floats, bits),
+            ctrl: layout.field(io, "ctrl", model.nu),
+            xpos: layout.field(io, "xpos", 3 * model.nbody),
+            xquat: layout.field(io, "xquat", 4 * model.nbody),
+            status: layout.field(bits, "status", 1),
+        };
+        let mut machine = Machine::new(target, &layout, worlds)?;
+        let step = machine.kernel(record_step(model, &layout, &fields))?;
+        let frames = machine.kernel(record_frames(model, &layout, &fields))?;
+        let mut physics = Self {
+            model: Arc::clone(model),
+            machine,
+            fields,
+            step,
+            frames,
+        };
+        physics.reset()?;
+        Ok(physics)
+    }
+
+    /// The compiled model.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The number of worlds.
+    pub fn worlds(&self) -> usize {
+        self.machine.worlds()
+    }
+
+    /// Puts every world at `qpos0`, at rest, at time 0.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn reset(&mut self) -> Result<()> {
+        let (model, worlds) = (Arc::clone(&self.model), self.worlds());
+        self.machine.clear(&[self.fields.state.time])?;
+        self.set_state(
+            &model.qpos0.repeat(worlds),
+            &vec![0.0; worlds * model.nv],
+            &vec![0.0; worlds * model.na],
+        )
+    }
+
+    /// Sets the state of every world; time goes on.
+    ///
+    /// # Errors
+    /// A length is not the model's, or the device failed.
+    pub fn set_state(&mut self, qpos: &[f64], qvel: &[f64], act: &[f64]) -> Result<()> {
+        let state = self.fields.state;
+        self.write("qpos", state.qpos, qpos)?;
+        self.write("qvel", state.qvel, qvel)?;
+        self.write("act", state.act, act)?;
+        // All rows: what pushes is found in the first step.
+        self.machine.write_bits(
+            state.active,
+            &vec![u32::MAX; state.active.len() * self.worlds()],
+        )
+    }
+
+    /// Sets the controls, `[world][nu]`, which hold until they are set again.
+    ///
+    /// # Errors
+    /// The length is not the model's, or the device failed.
+    pub fn set_ctrl(&mut self, ctrl: &[f64]) -> Result<()> {
+        self.write("ctrl", self.fields.ctrl, ctrl)
+    }
+
+    /// Advances every world by a number of timesteps, in one launch. On a device it is sent, not waited for.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn step(&mut self, substeps: u32) -> Result<()> {
+        self.machine.run(self.step, &[("substeps", substeps)])
+    }
+
+    /// A number per world or more: `qpos`, `qvel`, `act`, `time` or `ctrl`, by its field.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn read(&self, field: Field) -> Result<Vec<f64>> {
+        Ok(worlds_first(&self.machine.read_exact(field)?, field.len()))
+    }
+
+    /// Frames of all bodies in the present state (MuJoCo's are those of the last step's beginning).
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn frames(&mut self) -> Result<BodyFrames> {
+        self.machine.run(self.frames, &[])?;
+        Ok(BodyFrames {
+            xpos: self.read(self.fields.xpos)?,
+            xquat: self.read(self.fields.xquat)?,
+            status: self.machine.read_bits(self.fields.status)?,
+        })
+    }
+
+    /// Where everything lies.
+    pub fn fields(&self) -> &PhysicsFields {
+        &self.fields
+    }
+
+    /// The device's memory; none on the host.
+    pub fn arenas(&self) -> Option<&Arenas> {
+        self.machine.arenas()
+    }
+
+    /// The recorded substeps: what they cost, their WGSL.
+    pub fn graph(&self) -> &Graph {
+        self.machine.graph(self.step)
+    }
+
+    /// How long the substeps took to compile; none on the host.
+    pub fn compile_time(&self) -> Option<CompileTime> {
+        self.machine.compiled(self.step).map(Kernel::compile_time)
+    }
+
+    /// Waits until everything that was sent is done.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn wait(&self) -> Result<()> {
+        self.machine.wait()
+    }
+
+    fn write(&mut self, name: &str, field: Field, values: &[f64]) -> Result<()> {
+        self.machine
+            .write_exact(field, &components_first(values, field.len()))
+            .map_err(|error| error.context(name))
+    }
+}
+
+fn record_step(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Graph {
+    trace::record("physics", layout, || {
+        let parameters = Parameters::constant(model);
+        let ctrl = fields.ctrl.load_all();
+        let applied = Applied::none(model);
+        let go = |_: &rigid::State| Mask::from(true);
+        let state = repeat(uniform("substeps"), fields.state.load(), go, |state, _| {
+            rigid::substep(model, &parameters, &state, &ctrl, &applied).state
+        });
+        fields.state.store(&state);
+    })
+}
+
+fn record_frames(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Graph {
+    trace::record("frames", layout, || {
+        let state = fields.state.load();
+        let (kinematics, _) = rigid::motion(model, &Parameters::constant(model), &state);
+        for body in 0..model.nbody {
+            fields
+                .xpos
+                .slice(3 * body, 3)
+                .store_all(&kinematics.xpos(body).to_array());
+            fields
+                .xquat
+                .slice(4 * body, 4)
+                .store_all(&kinematics.xquat[body].to_array());
+        }
+        let unsound = above(
+            state.qpos.iter().chain(&state.qvel).chain(&state.act),
+            MAX_STATE,
+        );
+        fields.status.store_bits(
+            0,
+            select(unsound, Bits::from(Cause::State.bit()), Bits::ZERO),
+        );
+    })
+}

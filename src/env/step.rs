@@ -1,0 +1,634 @@
+//! The control step, in the one place that orders its stages; and the two kernels that share them, reset and refresh.
+//!
+//! actuate and substeps → update → terms → done → statistics → (when done) reset → commands → observation.
+//!
+//! A world whose action, state, reward or observation is not finite is *quarantined* in the same step: its state and
+//! observation stay at the last finite ones, it reports `truncated` with a status and `valid` = 0, and its episode
+//! ends. Finiteness is tested on the bits, because shader compilers may assume that NaN does not occur. A world never
+//! reads another world's numbers, so neighbours cannot notice.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::builder::Autoreset;
+use super::fields::Fields;
+use crate::error::Result;
+use crate::model::Model;
+use crate::rigid;
+use crate::tasks::recording::Recording;
+use crate::tasks::{
+    Cause, Ctrl, Episode, Init, Key, Params, Spec, Task, TaskState, Terms, World, check,
+};
+use crate::trace::{self, Bits, Graph, Layout, Mask, Var, repeat, select, stage, uniform, when};
+
+/// What the kernels of an environment are recorded from.
+pub(super) struct Plan {
+    pub name: String,
+    pub task: Box<dyn Task>,
+    pub model: Arc<Model>,
+    pub spec: Arc<Spec>,
+    pub layout: Layout,
+    pub fields: Fields,
+    pub autoreset: Autoreset,
+}
+
+/// Largest magnitude of a number in the state; MuJoCo's `mjMAXVAL`.
+pub(super) const MAX_STATE: f32 = 1e10;
+
+impl Plan {
+    /// The control step. Run-time value: `substeps`.
+    pub(super) fn step(&self, params: &Params) -> Result<Graph> {
+        self.record("step", params, |recipe| {
+            let before = recipe.load();
+            let idle = recipe.idle();
+            let action = recipe.action(idle);
+            let after = recipe.advance(&before, &action, idle);
+            let outcome = recipe.judge(before, after, &action, idle);
+            recipe.account(&outcome);
+            let (episode, reset) = recipe.begin_again(&outcome);
+            let (episode, resampled) = recipe.command(episode, reset | idle);
+            let observation = recipe.observe(&episode, &outcome, &action, reset, resampled);
+            recipe.store(&episode, &outcome, &action, &observation);
+        })
+    }
+
+    /// Begins a new episode in the selected worlds. Run-time values: `reseed` (0 or 1), `seed_low` and `seed_high`: start
+    /// the random stream anew; `stagger` (0 or 1): begin somewhere on the way to the time limit.
+    pub(super) fn reset(&self, params: &Params) -> Result<Graph> {
+        self.record("reset", params, |recipe| {
+            let fields = &recipe.plan.fields;
+            when(fields.selected.load_bits(0).ne(0), (), |()| {
+                let old = recipe.key();
+                let reseed = uniform("reseed").ne(0);
+                let key = Key {
+                    seed: select(
+                        reseed,
+                        [uniform("seed_low"), uniform("seed_high")],
+                        old.seed,
+                    ),
+                    // The next episode is number 0.
+                    episode: select(reseed, Bits::from(u32::MAX), old.episode),
+                    ..old
+                };
+                let mut episode = recipe.fresh(key);
+                let stagger = uniform("stagger").ne(0);
+                episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
+                let observation = recipe.look(&episode, &recipe.no_action());
+                recipe.store_begun(&episode, &observation);
+                fields.seed.store_all_bits(&key.seed);
+            });
+        })
+    }
+
+    /// Computes the selected worlds' observations from their states again.
+    pub(super) fn refresh(&self, params: &Params) -> Result<Graph> {
+        self.record("refresh", params, |recipe| {
+            let fields = &recipe.plan.fields;
+            when(fields.selected.load_bits(0).ne(0), (), |()| {
+                let observation = recipe.look(&recipe.load(), &fields.action.load_all());
+                let sane = !above(observation.iter().flatten(), f32::MAX);
+                when(sane, (), |()| {
+                    store_groups(&fields.observations, &observation)
+                });
+            });
+        })
+    }
+
+    fn record(&self, name: &str, params: &Params, body: impl FnOnce(&Recipe<'_>)) -> Result<Graph> {
+        let recording = Rc::new(Recording::new(
+            &self.model,
+            &self.spec,
+            params,
+            self.fields.parameters,
+        ));
+        let recipe = Recipe {
+            plan: self,
+            recording,
+        };
+        let graph = trace::record(name, &self.layout, || body(&recipe));
+        check(&recipe.recording, &self.name)?;
+        Ok(graph)
+    }
+}
+
+/// A kernel being recorded.
+struct Recipe<'a> {
+    plan: &'a Plan,
+    recording: Rc<Recording>,
+}
+
+/// The action of this step.
+struct Action {
+    /// Finite: zeros where the world is idle or the action is not finite.
+    values: Vec<Var>,
+    /// Whether a number was not finite.
+    broken: Mask,
+}
+
+/// What the step came to.
+struct Outcome {
+    /// The world as it stands: advanced, or where it was if it is idle or quarantined.
+    episode: Episode,
+    /// Observations of `episode`, by group.
+    observation: Vec<Vec<Var>>,
+    reward: Var,
+    weighted_terms: Vec<Var>,
+    termination_terms: Vec<Mask>,
+    terminated: Mask,
+    truncated: Mask,
+    /// Why the world is quarantined; 0 if it is not.
+    status: Bits,
+    /// The episode was over before: this step does not act.
+    idle: Mask,
+}
+
+impl Outcome {
+    fn done(&self) -> Mask {
+        self.terminated | self.truncated
+    }
+
+    fn quarantined(&self) -> Mask {
+        self.status.ne(0)
+    }
+
+    fn valid(&self) -> Mask {
+        !(self.idle | self.quarantined())
+    }
+}
+
+impl Recipe<'_> {
+    fn key(&self) -> Key {
+        let fields = &self.plan.fields;
+        Key {
+            seed: [fields.seed.load_bits(0), fields.seed.load_bits(1)],
+            stream: fields.stream.load_bits(0),
+            episode: fields.episode.load_bits(0),
+        }
+    }
+
+    fn load(&self) -> Episode {
+        let fields = &self.plan.fields;
+        let mut task = TaskState::zero(&self.recording);
+        task.own = fields.own.iter().map(|field| field.load_all()).collect();
+        let histories = fields.histories.iter().zip(&self.plan.spec.histories);
+        task.histories = histories
+            .map(|(field, history)| {
+                field
+                    .load_all()
+                    .chunks(history.dim.max(1))
+                    .map(<[Var]>::to_vec)
+                    .collect()
+            })
+            .collect();
+        Episode {
+            physics: fields.physics.load(),
+            task,
+            commands: fields
+                .commands
+                .iter()
+                .map(|field| field.load_all())
+                .collect(),
+            last_action: fields.last_action.load_all(),
+            step: fields.episode_step.load_bits(0),
+            key: self.key(),
+        }
+    }
+
+    /// Where the episode is over already.
+    fn idle(&self) -> Mask {
+        match self.plan.autoreset {
+            Autoreset::SameStep => Mask::from(false),
+            Autoreset::NextStep | Autoreset::Disabled => {
+                self.plan.fields.pending.load_bits(0).ne(0)
+            }
+        }
+    }
+
+    fn action(&self, idle: Mask) -> Action {
+        stage("action", || {
+            let raw = self.plan.fields.action.load_all();
+            let broken = above(&raw, f32::MAX) & !idle;
+            let ignored = broken | idle;
+            Action {
+                values: raw
+                    .iter()
+                    .map(|value| select(ignored, Var::from(0.0), *value))
+                    .collect(),
+                broken,
+            }
+        })
+    }
+
+    fn no_action(&self) -> Vec<Var> {
+        vec![Var::from(0.0); self.plan.spec.actions.len()]
+    }
+
+    /// Substeps under the action, then the task's own update.
+    fn advance(&self, before: &Episode, action: &Action, idle: Mask) -> Episode {
+        let go = !(idle | action.broken);
+        let (model, task) = (&self.plan.model, &self.plan.task);
+        let substep = |physics, _| {
+            let now = Episode {
+                physics,
+                ..before.clone()
+            };
+            let mut ctrl = Ctrl::new(&self.recording);
+            stage("actuate", || {
+                task.actuate(
+                    &World::new(&self.recording, &now, &action.values),
+                    &action.values,
+                    &mut ctrl,
+                )
+            });
+            rigid::substep(
+                model,
+                &self.recording.physics,
+                &now.physics,
+                &ctrl.ctrl,
+                &ctrl.applied,
+            )
+            .state
+        };
+        let physics = stage("physics", || {
+            repeat(uniform("substeps"), before.physics.clone(), |_| go, substep)
+        });
+        let mut after = Episode {
+            physics,
+            step: before.step + 1,
+            ..before.clone()
+        };
+        let mut own = after.task.clone();
+        stage("update", || {
+            task.update(
+                &World::new(&self.recording, &after, &action.values),
+                &mut own,
+            )
+        });
+        after.task = own;
+        after
+    }
+
+    /// Terms, then what ends the episode: the task, the time limit, or numbers that are not finite.
+    fn judge(&self, before: Episode, after: Episode, action: &Action, idle: Mask) -> Outcome {
+        let terms = self.terms(&after, &action.values);
+        let observation = self.groups(&terms, &after);
+        let (weighted_terms, termination_terms) =
+            stage("terms", || (terms.weighted_rewards(), terms.terminations()));
+        stage("done", || {
+            let reward = weighted_terms
+                .iter()
+                .fold(Var::from(0.0), |sum, term| sum + *term);
+            let physics = &after.physics;
+            let state = physics.qpos.iter().chain(&physics.qvel).chain(&physics.act);
+            let found = [
+                (Cause::Action, action.broken),
+                (Cause::State, above(state, MAX_STATE)),
+                (Cause::Reward, above([&reward], f32::MAX)),
+                (
+                    Cause::Observation,
+                    above(observation.iter().flatten(), f32::MAX),
+                ),
+            ];
+            // What is found first explains the rest: a state that is not finite is seen, too.
+            let status = found
+                .into_iter()
+                .rev()
+                .fold(Bits::ZERO, |status, (cause, found)| {
+                    select(found & !idle, Bits::from(cause.bit()), status)
+                });
+            let quarantined = status.ne(0);
+            let held = idle | quarantined;
+            let any = termination_terms
+                .iter()
+                .fold(Mask::from(false), |any, term| any | *term);
+            let terminated = any & !held;
+            let out_of_time = after.step.ge(self.plan.spec.max_episode_steps);
+            let truncated = !idle & !terminated & (quarantined | out_of_time);
+            // The last finite observation is the one that this step's action was chosen from.
+            let observation = when(held, observation, |_| {
+                load_groups(&self.plan.fields.observations)
+            });
+            Outcome {
+                observation,
+                episode: select(held, before, after),
+                reward: select(held, Var::from(0.0), reward),
+                weighted_terms: weighted_terms
+                    .iter()
+                    .map(|term| select(held, Var::from(0.0), *term))
+                    .collect(),
+                termination_terms,
+                terminated,
+                truncated,
+                status,
+                idle,
+            }
+        })
+    }
+
+    fn terms(&self, episode: &Episode, action: &[Var]) -> Terms {
+        let mut terms = Terms::new(&self.recording);
+        let world = World::new(&self.recording, episode, action);
+        stage("terms", || {
+            self.plan.task.terms(&world, &episode.task, &mut terms)
+        });
+        terms
+    }
+
+    /// A task's observation terms with noise, clip and scale, by group.
+    fn groups(&self, terms: &Terms, episode: &Episode) -> Vec<Vec<Var>> {
+        terms.groups(&mut episode.key.rng("noise", episode.step))
+    }
+
+    fn look(&self, episode: &Episode, action: &[Var]) -> Vec<Vec<Var>> {
+        self.groups(&self.terms(episode, action), episode)
+    }
+
+    /// Adds to the running episode's sums, and to the statistics where it ended.
+    fn account(&self, outcome: &Outcome) {
+        stage("statistics", || {
+            let fields = &self.plan.fields;
+            let (zero, one) = (Var::from(0.0), Var::from(1.0));
+            let episode_return = fields.episode_return.load(0) + outcome.reward;
+            let length = fields.episode_length.load(0) + select(outcome.valid(), one, zero);
+            let sums = fields
+                .episode_terms
+                .load_all()
+                .into_iter()
+                .zip(&outcome.weighted_terms);
+            let sums: Vec<Var> = sums.map(|(sum, term)| sum + *term).collect();
+            let done = outcome.done();
+            fields
+                .episode_return
+                .store(0, select(done, zero, episode_return));
+            fields.episode_length.store(0, select(done, zero, length));
+            for (component, sum) in sums.iter().enumerate() {
+                fields
+                    .episode_terms
+                    .store(component, select(done, zero, *sum));
+            }
+            when(done, (), |()| {
+                fields.final_return.store(0, episode_return);
+                fields.final_length.store(0, length);
+                let counts = !outcome.quarantined() & fields.partial.load_bits(0).eq(0);
+                when(counts, (), |()| {
+                    let add = |field: trace::Field, component: usize, value: Var| {
+                        field.store(component, field.load(component) + value);
+                    };
+                    let statistics = &fields.statistics;
+                    add(statistics.episodes, 0, one);
+                    add(
+                        statistics.terminated,
+                        0,
+                        select(outcome.terminated, one, zero),
+                    );
+                    add(statistics.sum, 0, episode_return);
+                    add(statistics.sum_of_squares, 0, episode_return.square());
+                    add(statistics.length, 0, length);
+                    for (component, sum) in sums.iter().enumerate() {
+                        add(statistics.terms, component, *sum);
+                    }
+                    for (component, term) in outcome.termination_terms.iter().enumerate() {
+                        add(statistics.terminations, component, select(*term, one, zero));
+                    }
+                });
+                fields.partial.store_bits(0, 0);
+            });
+            when(outcome.quarantined(), (), |()| {
+                let quarantine = fields.quarantine;
+                let (count, causes) = (quarantine.load_bits(0), quarantine.load_bits(1));
+                quarantine.store_bits(0, count + 1);
+                quarantine.store_bits(1, causes | outcome.status);
+                quarantine.store_bits(2, outcome.episode.step);
+                quarantine.store_bits(3, outcome.episode.key.episode);
+            });
+        })
+    }
+
+    /// A new episode where it is due.
+    fn begin_again(&self, outcome: &Outcome) -> (Episode, Mask) {
+        let due = match self.plan.autoreset {
+            Autoreset::SameStep => outcome.done(),
+            Autoreset::NextStep => outcome.idle,
+            Autoreset::Disabled => Mask::from(false),
+        };
+        let episode = outcome.episode.clone();
+        (when(due, episode, |old| self.fresh(old.key)), due)
+    }
+
+    /// The beginning of the episode after the one that `key` names.
+    fn fresh(&self, key: Key) -> Episode {
+        stage("reset", || {
+            let key = Key {
+                episode: key.episode + 1,
+                ..key
+            };
+            let start = Bits::ZERO;
+            let mut init = Init::new(&self.recording);
+            let mut task = TaskState::zero(&self.recording);
+            self.plan
+                .task
+                .reset(&mut init, &mut task, &mut key.rng("reset", start));
+            Episode {
+                physics: init.state,
+                task,
+                commands: self.sample(key, start),
+                last_action: self.no_action(),
+                step: start,
+                key,
+            }
+        })
+    }
+
+    /// A step somewhere between the episode's beginning and its time limit, uniformly.
+    fn somewhere(&self, key: Key) -> Bits {
+        let limit = self.plan.spec.max_episode_steps;
+        let uniform = key.rng("stagger", Bits::ZERO).uniform();
+        (uniform * f64::from(limit)).to_bits().min(limit - 1)
+    }
+
+    /// New values of all commands.
+    fn sample(&self, key: Key, step: Bits) -> Vec<Vec<Var>> {
+        let mut rng = key.rng("command", step);
+        let commands = self.plan.spec.commands.iter();
+        commands
+            .map(|command| {
+                let param = |field: &str, i: usize| {
+                    self.recording
+                        .param(&format!("command.{}.{field}[{i}]", command.name))
+                };
+                (0..command.low.len())
+                    .map(|i| rng.range(param("low", i), param("high", i)))
+                    .collect()
+            })
+            .collect()
+    }
+
+    /// New values of the commands whose time has come, except where they are new anyway.
+    fn command(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
+        stage("command", || {
+            let mut any = Mask::from(false);
+            for (index, command) in self.plan.spec.commands.iter().enumerate() {
+                let interval = self
+                    .recording
+                    .param(&format!("command.{}.interval", command.name));
+                let steps = (interval * (1.0 / self.plan.spec.control_dt))
+                    .round()
+                    .to_bits();
+                let due = steps.ne(0)
+                    & episode.step.ne(0)
+                    & (episode.step % steps.max(1)).eq(0)
+                    & !except;
+                let values = episode.commands[index].clone();
+                let (key, step) = (episode.key, episode.step);
+                episode.commands[index] =
+                    when(due, values, |_| self.sample(key, step).swap_remove(index));
+                any |= due;
+            }
+            (episode, any)
+        })
+    }
+
+    /// What the next action is chosen from: the successor's observation, or another look where the world changed since.
+    fn observe(
+        &self,
+        episode: &Episode,
+        outcome: &Outcome,
+        action: &Action,
+        reset: Mask,
+        resampled: Mask,
+    ) -> Vec<Vec<Var>> {
+        when(reset | resampled, outcome.observation.clone(), |_| {
+            let action: Vec<Var> = action
+                .values
+                .iter()
+                .map(|value| select(reset, Var::from(0.0), *value))
+                .collect();
+            let mut now = episode.clone();
+            now.last_action = select(reset, self.no_action(), now.last_action);
+            self.look(&now, &action)
+        })
+    }
+
+    fn store(
+        &self,
+        episode: &Episode,
+        outcome: &Outcome,
+        action: &Action,
+        observation: &[Vec<Var>],
+    ) {
+        let fields = &self.plan.fields;
+        self.store_episode(episode);
+        if self.recording.reads_last_action.get() {
+            let reset = episode.step.eq(0);
+            let values = action
+                .values
+                .iter()
+                .map(|value| select(reset, Var::from(0.0), *value));
+            fields.last_action.store_all(&values.collect::<Vec<_>>());
+        }
+        store_groups(&fields.observations, observation);
+        store_groups(&fields.next_observations, &outcome.observation);
+        fields.reward.store(0, outcome.reward);
+        fields.valid.store(0, number(outcome.valid()));
+        fields.status.store_bits(0, outcome.status);
+        match self.plan.autoreset {
+            Autoreset::SameStep => self.store_ends(outcome),
+            Autoreset::NextStep => {
+                self.store_ends(outcome);
+                fields.pending.store_bits(0, flag(outcome.done()));
+            }
+            // A world that is over stays so, and keeps saying why, until it is reset.
+            Autoreset::Disabled => {
+                when(!outcome.idle, (), |()| self.store_ends(outcome));
+                fields
+                    .pending
+                    .store_bits(0, flag(outcome.idle | outcome.done()));
+            }
+        }
+    }
+
+    fn store_ends(&self, outcome: &Outcome) {
+        let fields = &self.plan.fields;
+        fields.terminated.store(0, number(outcome.terminated));
+        fields.truncated.store(0, number(outcome.truncated));
+        fields.done.store(0, number(outcome.done()));
+    }
+
+    fn store_episode(&self, episode: &Episode) {
+        let fields = &self.plan.fields;
+        fields.physics.store(&episode.physics);
+        fields
+            .own
+            .iter()
+            .zip(&episode.task.own)
+            .for_each(|(field, values)| field.store_all(values));
+        let histories = fields.histories.iter().zip(&episode.task.histories);
+        histories.for_each(|(field, entries)| field.store_all(&entries.concat()));
+        fields
+            .commands
+            .iter()
+            .zip(&episode.commands)
+            .for_each(|(field, values)| field.store_all(values));
+        fields.episode.store_bits(0, episode.key.episode);
+        fields.episode_step.store_bits(0, episode.step);
+    }
+
+    /// Everything about a world whose episode has just begun by request.
+    fn store_begun(&self, episode: &Episode, observation: &[Vec<Var>]) {
+        let fields = &self.plan.fields;
+        self.store_episode(episode);
+        fields.last_action.store_all(&episode.last_action);
+        store_groups(&fields.observations, observation);
+        store_groups(&fields.next_observations, observation);
+        let outputs = [
+            fields.reward,
+            fields.terminated,
+            fields.truncated,
+            fields.done,
+        ];
+        let sums = [
+            fields.episode_return,
+            fields.episode_length,
+            fields.episode_terms,
+        ];
+        for field in outputs.into_iter().chain(sums) {
+            field.store_all(&vec![Var::from(0.0); field.len()]);
+        }
+        fields.valid.store(0, 1.0);
+        fields.status.store_bits(0, 0);
+        fields.pending.store_bits(0, 0);
+        fields.partial.store_bits(0, flag(episode.step.ne(0)));
+    }
+}
+
+/// Whether a number's magnitude is above `limit`, infinite, or no number, by the bits: for finite floats the order of
+/// magnitudes is the order of the bits without the sign, and everything else lies above.
+pub(super) fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -> Mask {
+    let magnitudes = values
+        .into_iter()
+        .map(|value| value.bitcast() & 0x7fff_ffff);
+    magnitudes
+        .reduce(|a, b| a.max(b))
+        .map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
+}
+
+fn load_groups(fields: &[trace::Field]) -> Vec<Vec<Var>> {
+    fields.iter().map(|field| field.load_all()).collect()
+}
+
+fn store_groups(fields: &[trace::Field], groups: &[Vec<Var>]) {
+    fields
+        .iter()
+        .zip(groups)
+        .for_each(|(field, values)| field.store_all(values));
+}
+
+/// 1 where the mask holds, else 0.
+fn flag(mask: Mask) -> Bits {
+    select(mask, Bits::from(1), Bits::from(0))
+}
+
+/// 1.0 where the mask holds, else 0.0.
+fn number(mask: Mask) -> Var {
+    select(mask, Var::from(1.0), Var::from(0.0))
+}

@@ -1,0 +1,145 @@
+//! How an episode begins: positions and velocities by joint name, with random perturbations.
+
+use std::rc::Rc;
+
+use super::recording::Recording;
+use crate::error::Error;
+use crate::math::Rng;
+use crate::rigid::State;
+use crate::trace::Var;
+
+/// The state in which an episode begins; at first the model's reference configuration `qpos0`, at rest.
+pub struct Init {
+    recording: Rc<Recording>,
+    pub(crate) state: State,
+}
+
+impl Init {
+    pub(crate) fn new(recording: &Rc<Recording>) -> Self {
+        Self {
+            state: State::initial(&recording.model),
+            recording: Rc::clone(recording),
+        }
+    }
+
+    /// Starts from a keyframe of the model.
+    pub fn keyframe(&mut self, name: &str) {
+        let model = &self.recording.model;
+        match model.key_names.id(name) {
+            Ok(id) => {
+                let values =
+                    |numbers: &[f64]| numbers.iter().map(|number| Var::from(*number)).collect();
+                self.state.qpos = values(&model.key_qpos[id]);
+                self.state.qvel = values(&model.key_qvel[id]);
+                self.state.act = values(&model.key_act[id]);
+            }
+            Err(error) => self.recording.fault(error),
+        }
+    }
+
+    /// `[nq]` Generalized coordinates.
+    pub fn qpos(&self) -> &[Var] {
+        &self.state.qpos
+    }
+
+    /// `[nv]` Generalized velocities.
+    pub fn qvel(&self) -> &[Var] {
+        &self.state.qvel
+    }
+
+    /// A joint's share of `qpos`.
+    pub fn position(&self, joint: &str) -> Vec<Var> {
+        let model = &self.recording.model;
+        match model.jnt_names.id(joint) {
+            Ok(id) => self.state.qpos[model.joint_qpos(id)].to_vec(),
+            Err(error) => {
+                self.recording.fault(error);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Sets a joint's share of `qpos`: 1 number for a hinge or slide, a quaternion, or position and quaternion.
+    pub fn set_position(&mut self, joint: &str, values: impl AsRef<[Var]>) {
+        let model = Rc::clone(&self.recording);
+        match model.model.jnt_names.id(joint) {
+            Ok(id) => {
+                let range = model.model.joint_qpos(id);
+                self.assign(joint, values.as_ref(), range.len(), |state| {
+                    &mut state.qpos[range]
+                });
+            }
+            Err(error) => self.recording.fault(error),
+        }
+    }
+
+    /// Sets a joint's share of `qvel`: 1, 3 or 6 numbers.
+    pub fn set_velocity(&mut self, joint: &str, values: impl AsRef<[Var]>) {
+        let model = Rc::clone(&self.recording);
+        match model.model.jnt_names.id(joint) {
+            Ok(id) => {
+                let range = model.model.joint_dofs(id);
+                self.assign(joint, values.as_ref(), range.len(), |state| {
+                    &mut state.qvel[range]
+                });
+            }
+            Err(error) => self.recording.fault(error),
+        }
+    }
+
+    fn assign(
+        &mut self,
+        joint: &str,
+        values: &[Var],
+        dim: usize,
+        target: impl FnOnce(&mut State) -> &mut [Var],
+    ) {
+        if values.len() == dim {
+            target(&mut self.state).copy_from_slice(values);
+        } else {
+            let message = format!(
+                "joint `{joint}` gets {} numbers and has {dim}",
+                values.len()
+            );
+            self.recording.fault(Error::invalid(message));
+        }
+    }
+
+    /// Adds to every number of `qpos` and `qvel` a value drawn uniformly from ±`amount`: gymnasium's reset noise.
+    ///
+    /// Quaternions are perturbed number by number; the first kinematics normalizes them, as MuJoCo does.
+    pub fn perturb(&mut self, rng: &mut Rng, amount: impl Into<Var>) {
+        let amount = amount.into();
+        self.perturb_qpos(rng, -amount, amount);
+        self.perturb_qvel(rng, -amount, amount);
+    }
+
+    /// Adds to every number of `qpos` a value drawn uniformly from [low, high).
+    pub fn perturb_qpos(&mut self, rng: &mut Rng, low: impl Into<Var>, high: impl Into<Var>) {
+        let (low, high) = (low.into(), high.into());
+        for value in &mut self.state.qpos {
+            *value += rng.range(low, high);
+        }
+    }
+
+    /// Adds to every number of `qvel` a value drawn uniformly from [low, high).
+    pub fn perturb_qvel(&mut self, rng: &mut Rng, low: impl Into<Var>, high: impl Into<Var>) {
+        let (low, high) = (low.into(), high.into());
+        for value in &mut self.state.qvel {
+            *value += rng.range(low, high);
+        }
+    }
+
+    /// Adds Gaussian noise of this standard deviation to every number of `qvel`.
+    pub fn perturb_qvel_normal(&mut self, rng: &mut Rng, deviation: impl Into<Var>) {
+        let deviation = deviation.into();
+        for value in &mut self.state.qvel {
+            *value += deviation * rng.normal();
+        }
+    }
+
+    /// A parameter's value as it is when the kernel runs, by its dotted key.
+    pub fn param(&self, key: &str) -> Var {
+        self.recording.param(key)
+    }
+}

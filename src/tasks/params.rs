@@ -1,0 +1,117 @@
+//! The adjustable numbers of a task: names, values, and which changed since the device last saw them.
+
+use std::collections::HashMap;
+
+use super::spec::unknown;
+use crate::error::{Error, Result};
+
+/// Named numbers in a table that all worlds read, changed on the host between steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Params {
+    keys: Vec<String>,
+    values: Vec<f64>,
+    index: HashMap<String, usize>,
+    changed: bool,
+}
+
+impl Params {
+    /// Adds a number under a key that is new.
+    pub(crate) fn add(&mut self, key: String, value: f64) {
+        self.index.insert(key.clone(), self.keys.len());
+        self.keys.push(key);
+        self.values.push(value);
+        self.changed = true;
+    }
+
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// The key is unknown; the hint names close ones.
+    pub fn get(&self, key: &str) -> Result<f64> {
+        Ok(self.values[self.position(key)?])
+    }
+
+    /// Changes a value; the next step reads it.
+    ///
+    /// # Errors
+    /// The key is unknown (the hint names close ones), or the value is not finite as an `f32`.
+    pub fn set(&mut self, key: &str, value: f64) -> Result<()> {
+        let position = self.position(key)?;
+        if !(value as f32).is_finite() {
+            return Err(
+                Error::invalid(format!("parameter `{key}` is set to {value}"))
+                    .hint("give a finite number"),
+            );
+        }
+        self.values[position] = value;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// The keys, in the order of their places in the table.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(String::as_str)
+    }
+
+    /// The values, in the order of the keys.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// The number of values.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are no values.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The place of a key in the table.
+    ///
+    /// # Errors
+    /// The key is unknown; the hint names close ones.
+    pub(crate) fn position(&self, key: &str) -> Result<usize> {
+        let found = self.index.get(key).copied();
+        found.ok_or_else(|| unknown("parameter", key, self.keys()))
+    }
+
+    /// Whether values changed since the last call.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_seen_once() {
+        let mut params = Params::default();
+        params.add("reward.alive.weight".into(), 1.0);
+        assert!(params.take_changed());
+        assert!(!params.take_changed());
+        params.set("reward.alive.weight", 2.0).unwrap();
+        assert_eq!(params.get("reward.alive.weight").unwrap(), 2.0);
+        assert!(params.take_changed());
+    }
+
+    #[test]
+    fn unknown_keys_and_bad_values_are_refused() {
+        let mut params = Params::default();
+        params.add("reward.alive.weight".into(), 1.0);
+        let error = params
+            .set("reward.alife.weight", 2.0)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("did you mean `reward.alive.weight`"),
+            "{error}"
+        );
+        assert!(params.set("reward.alive.weight", f64::NAN).is_err());
+        assert!(params.set("reward.alive.weight", 1e300).is_err());
+        assert_eq!(params.get("reward.alive.weight").unwrap(), 1.0);
+    }
+}

@@ -1,0 +1,270 @@
+//! From a task's name to the task, its model and its configuration.
+
+use std::collections::BTreeMap;
+
+use toml::Table;
+
+use super::spec::{Spec, unknown};
+use super::{Task, cartpole_balance, cartpole_swingup};
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::scene::mjcf;
+
+/// How a registered task is made.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// One line for listings.
+    pub about: &'static str,
+    /// Makes the task.
+    pub make: fn() -> Box<dyn Task>,
+    /// The model, as MJCF text.
+    pub model: &'static str,
+    /// The configuration, as the text of `task.toml`.
+    pub config: &'static str,
+}
+
+/// Tasks by name. A user's crate starts from [`Registry::builtin`] and adds its own.
+#[derive(Clone, Default)]
+pub struct Registry {
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Registry {
+    /// A registry without tasks.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tasks that come with this crate.
+    pub fn builtin() -> Self {
+        let mut registry = Self::new();
+        registry.register("cartpole", cartpole_balance::ENTRY);
+        registry.register("cartpole_swingup", cartpole_swingup::ENTRY);
+        registry
+    }
+
+    /// Adds a task, or replaces the one of that name.
+    pub fn register(&mut self, name: &str, entry: Entry) {
+        self.entries.insert(name.into(), entry);
+    }
+
+    /// The names with their one-line descriptions, in alphabetical order.
+    pub fn list(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.entries
+            .iter()
+            .map(|(name, entry)| (name.as_str(), entry.about))
+    }
+
+    /// Makes a task ready to be built into an environment.
+    ///
+    /// # Errors
+    /// The name is unknown (the hint names close ones), or the entry's model or configuration is wrong.
+    pub fn load(&self, name: &str) -> Result<Definition> {
+        let entry = self.entry(name)?;
+        Definition::new(name, (entry.make)(), entry.model, entry.config)
+    }
+
+    /// What was registered under a name.
+    ///
+    /// # Errors
+    /// The name is unknown; the hint names close ones.
+    pub fn entry(&self, name: &str) -> Result<&Entry> {
+        let known = || self.entries.keys().map(String::as_str);
+        self.entries
+            .get(name)
+            .ok_or_else(|| unknown("task", name, known()))
+    }
+}
+
+/// A task with its compiled model and its configuration: what an environment is built from.
+pub struct Definition {
+    /// The task's name.
+    pub name: String,
+    /// The task.
+    pub task: Box<dyn Task>,
+    /// Its compiled model.
+    pub model: Model,
+    /// Its configuration, as in `task.toml` without the table `train`.
+    pub config: Table,
+    /// The table `train` of `task.toml`: what the task asks of a learner. Environments do not look at it.
+    pub train: Table,
+}
+
+impl Definition {
+    /// A task with a model given as MJCF text and a configuration given as the text of `task.toml`.
+    ///
+    /// # Errors
+    /// The model or the configuration does not parse or compile.
+    pub fn new(name: &str, task: Box<dyn Task>, model: &str, config: &str) -> Result<Self> {
+        let scene = mjcf::parse(&format!("{name}/model.xml"), model, ".")?;
+        let model =
+            Model::compile(&scene).map_err(|error| error.context(format!("{name}/model.xml")))?;
+        Self::from_model(name, task, model, config)
+    }
+
+    /// A task with a compiled model.
+    ///
+    /// # Errors
+    /// The configuration does not parse.
+    pub fn from_model(name: &str, task: Box<dyn Task>, model: Model, config: &str) -> Result<Self> {
+        let file = || format!("{name}/task.toml");
+        let mut config: Table = config.parse().map_err(|error: toml::de::Error| {
+            Error::invalid(error.message())
+                .context(place(config, &error))
+                .context(file())
+        })?;
+        let train = match config.remove("train") {
+            None => Table::new(),
+            Some(toml::Value::Table(train)) => train,
+            Some(_) => return Err(Error::invalid("`train` is no table").context(file())),
+        };
+        Ok(Self {
+            name: name.into(),
+            task,
+            model,
+            config,
+            train,
+        })
+    }
+
+    /// Overrides one key of the configuration: `reward.upright.weight=2`.
+    ///
+    /// # Errors
+    /// There is no `=`, the value is no TOML value, or the key is not one of [`Spec::keys`].
+    pub fn set(&mut self, assignment: &str) -> Result<()> {
+        let (key, value) = assignment.split_once('=').ok_or_else(|| {
+            Error::invalid(format!("`{assignment}` has no `=`")).hint("write key=value")
+        })?;
+        let (key, value) = (key.trim(), value.trim());
+        let line: Table =
+            format!("value = {value}")
+                .parse()
+                .map_err(|error: toml::de::Error| {
+                    Error::invalid(error.message()).context(format!("`{assignment}`"))
+                })?;
+        let mut leaf = line.get("value").cloned();
+        let mut changed = self.config.clone();
+        let mut table = &mut changed;
+        let mut parts = key.split('.').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_none() {
+                if let Some(value) = leaf.take() {
+                    table.insert(part.into(), value);
+                }
+                break;
+            }
+            let inner = table
+                .entry(part)
+                .or_insert_with(|| toml::Value::Table(Table::new()));
+            table = inner
+                .as_table_mut()
+                .ok_or_else(|| Error::invalid(format!("`{part}` in `{key}` is no table")))?;
+        }
+        self.resolve(&changed)
+            .map_err(|error| error.context(format!("`{assignment}`")))?;
+        self.config = changed;
+        Ok(())
+    }
+
+    /// What the task declares, with the configuration's numbers, checked against the model.
+    ///
+    /// # Errors
+    /// An unknown key, a wrong value, or a declaration that does not fit the model.
+    pub fn spec(&self) -> Result<Spec> {
+        self.resolve(&self.config)
+            .map_err(|error| error.context(format!("task {}", self.name)))
+    }
+
+    fn resolve(&self, config: &Table) -> Result<Spec> {
+        let mut spec = self.task.spec(&self.model, config)?;
+        spec.configure(config)?;
+        spec.finish(&self.model)
+    }
+}
+
+/// The line of a TOML error.
+fn place(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map_or(1, |span| {
+        text[..span.start.min(text.len())].matches('\n').count() + 1
+    });
+    format!("line {line}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_task_names_its_neighbour() {
+        let error = Registry::builtin()
+            .load("cartpol")
+            .err()
+            .expect("no such task")
+            .to_string();
+        assert!(error.contains("did you mean `cartpole`"), "{error}");
+    }
+
+    #[test]
+    fn every_builtin_task_declares_something_that_fits_its_model() {
+        let registry = Registry::builtin();
+        for (name, about) in registry.list() {
+            let definition = registry
+                .load(name)
+                .unwrap_or_else(|error| panic!("{error}"));
+            let spec = definition.spec().unwrap_or_else(|error| panic!("{error}"));
+            assert!(
+                !about.is_empty() && !spec.actions.is_empty() && !spec.rewards.is_empty(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_assignment_changes_one_key_and_a_typo_changes_none() {
+        let mut definition = Registry::builtin().load("cartpole").unwrap();
+        definition.set("reward.alive.weight = 3").unwrap();
+        assert_eq!(
+            definition
+                .spec()
+                .unwrap()
+                .parameters()
+                .get("reward.alive.weight")
+                .unwrap(),
+            3.0
+        );
+        let before = definition.config.clone();
+        let error = definition
+            .set("reward.alife.weight=3")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("did you mean `reward.alive.weight`"),
+            "{error}"
+        );
+        assert!(definition.set("reward.alive.weight").is_err());
+        assert!(definition.set("reward.alive.weight=[").is_err());
+        assert_eq!(definition.config, before);
+    }
+
+    #[test]
+    fn what_the_learner_is_told_stands_apart() {
+        let task = || (Registry::builtin().entries["cartpole"].make)();
+        let text = "control_dt = 0.04\n[train]\nworlds = 64\nppo.gamma = 0.9";
+        let definition = Definition::from_model("x", task(), Model::default(), text).unwrap();
+        assert_eq!(definition.train["ppo"]["gamma"].as_float(), Some(0.9));
+        assert_eq!(definition.config.keys().collect::<Vec<_>>(), ["control_dt"]);
+        assert!(Definition::from_model("x", task(), Model::default(), "train = 1").is_err());
+    }
+
+    #[test]
+    fn a_syntax_error_in_the_configuration_names_its_line() {
+        let task = || (Registry::builtin().entries["cartpole"].make)();
+        let error = Definition::from_model("x", task(), Model::default(), "a = 1\nb = = 2")
+            .err()
+            .expect("no toml");
+        assert!(
+            error.to_string().starts_with("x/task.toml: line 2"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,106 @@
+//! What happened in the episodes that ended since the last look.
+
+/// Episode statistics over all worlds.
+///
+/// Episodes that were quarantined, and those that did not begin at their beginning (staggered starts), are left out of
+/// the means.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stats {
+    /// Episodes that ended.
+    pub episodes: u64,
+    /// Those of them that a termination term ended; the others ran out of time.
+    pub terminated: u64,
+    /// Mean undiscounted return; 0 without episodes.
+    pub mean_return: f64,
+    /// Standard deviation of the return over episodes.
+    pub std_return: f64,
+    /// Mean length in control steps.
+    pub mean_length: f64,
+    /// Mean return by weighted reward term, in the order of the spec.
+    pub terms: Vec<(String, f64)>,
+    /// Episodes in which each termination term held at the end, in the order of the spec.
+    pub terminations: Vec<(String, u64)>,
+    /// Worlds that were quarantined.
+    pub quarantines: Vec<Quarantine>,
+}
+
+/// A world that was quarantined: it went wrong, and began a new episode alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Quarantine {
+    /// Which world.
+    pub world: usize,
+    /// How often since the last look.
+    pub count: u32,
+    /// Everything that was found, over those times.
+    pub causes: Vec<Cause>,
+    /// The control step of its episode in which it happened last.
+    pub step: u32,
+    /// The number of that episode in the world's random stream.
+    pub episode: u32,
+}
+
+/// Why a world was quarantined. The discriminants are bits of the status word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Cause {
+    /// A number of the action was not finite.
+    Action = 1,
+    /// A number of `qpos`, `qvel` or `act` was not finite, or above 1e10 in magnitude (MuJoCo's `mjMAXVAL`).
+    State = 2,
+    /// The reward was not finite.
+    Reward = 4,
+    /// An observation was not finite.
+    Observation = 8,
+}
+
+impl Cause {
+    /// All causes, in the order of their bits.
+    pub const ALL: [Cause; 4] = [
+        Cause::Action,
+        Cause::State,
+        Cause::Reward,
+        Cause::Observation,
+    ];
+
+    /// The bit of the status word.
+    pub const fn bit(self) -> u32 {
+        self as u32
+    }
+
+    /// The causes in a status word.
+    pub fn of(status: u32) -> Vec<Cause> {
+        Self::ALL
+            .into_iter()
+            .filter(|cause| status & cause.bit() != 0)
+            .collect()
+    }
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Cause::Action => "non-finite action",
+            Cause::State => "non-finite or unbounded state",
+            Cause::Reward => "non-finite reward",
+            Cause::Observation => "non-finite observation",
+        })
+    }
+}
+
+impl std::fmt::Display for Quarantine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let causes: Vec<String> = self.causes.iter().map(Cause::to_string).collect();
+        let Self {
+            world,
+            count,
+            step,
+            episode,
+            ..
+        } = self;
+        write!(
+            f,
+            "world {world} quarantined {count}×, last in step {step} of its episode {episode}: {}",
+            causes.join(", ")
+        )
+    }
+}

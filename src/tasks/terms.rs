@@ -1,0 +1,215 @@
+//! What a task says about a control step: named observation, reward and termination terms.
+
+use std::rc::Rc;
+
+use super::recording::Recording;
+use super::spec::unknown;
+use crate::error::{Error, Result};
+use crate::math::Rng;
+use crate::trace::{Mask, Var, stage};
+
+/// Collects a task's terms. Every declared name is fed exactly once.
+pub struct Terms {
+    recording: Rc<Recording>,
+    /// Observation terms in the order they were fed.
+    observations: Vec<(String, Vec<Var>)>,
+    rewards: Vec<Option<Var>>,
+    terminations: Vec<Option<Mask>>,
+}
+
+impl Terms {
+    pub(crate) fn new(recording: &Rc<Recording>) -> Self {
+        Self {
+            recording: Rc::clone(recording),
+            observations: Vec::new(),
+            rewards: vec![None; recording.spec.rewards.len()],
+            terminations: vec![None; recording.spec.terminations.len()],
+        }
+    }
+
+    /// Feeds an observation term, in every group that declares it.
+    pub fn observe(&mut self, name: &str, values: impl AsRef<[Var]>) {
+        let values = values.as_ref();
+        let groups = &self.recording.spec.groups;
+        let declared: Vec<_> = groups
+            .iter()
+            .flat_map(|group| &group.terms)
+            .filter(|term| term.name == name)
+            .collect();
+        if declared.is_empty() {
+            let known = groups
+                .iter()
+                .flat_map(|group| &group.terms)
+                .map(|term| term.name.as_str());
+            self.recording
+                .fault(unknown("observation term", name, known));
+        } else if self.observations.iter().any(|(known, _)| known == name) {
+            self.recording.fault(Error::invalid(format!(
+                "observation term `{name}` is given twice"
+            )));
+        } else if let Some(term) = declared.iter().find(|term| term.dim != values.len()) {
+            let message = format!(
+                "observation term `{name}` gets {} values and was declared with {}",
+                values.len(),
+                term.dim
+            );
+            self.recording.fault(Error::invalid(message));
+        } else {
+            self.observations.push((name.into(), values.to_vec()));
+        }
+    }
+
+    /// Feeds a reward term; it counts times its weight.
+    pub fn reward(&mut self, name: &str, value: impl Into<Var>) {
+        let known = self
+            .recording
+            .spec
+            .rewards
+            .iter()
+            .position(|term| term.name == name);
+        match known {
+            Some(index) if self.rewards[index].is_none() => {
+                self.rewards[index] = Some(value.into())
+            }
+            Some(_) => self.recording.fault(Error::invalid(format!(
+                "reward term `{name}` is given twice"
+            ))),
+            None => {
+                let known = self
+                    .recording
+                    .spec
+                    .rewards
+                    .iter()
+                    .map(|term| term.name.as_str());
+                self.recording.fault(unknown("reward term", name, known));
+            }
+        }
+    }
+
+    /// Feeds a termination term: the episode ends where it holds.
+    pub fn terminate(&mut self, name: &str, mask: impl Into<Mask>) {
+        let known = self
+            .recording
+            .spec
+            .terminations
+            .iter()
+            .position(|term| term.name == name);
+        match known {
+            Some(index) if self.terminations[index].is_none() => {
+                self.terminations[index] = Some(mask.into())
+            }
+            Some(_) => self.recording.fault(Error::invalid(format!(
+                "termination term `{name}` is given twice"
+            ))),
+            None => {
+                let known = self
+                    .recording
+                    .spec
+                    .terminations
+                    .iter()
+                    .map(|term| term.name.as_str());
+                self.recording
+                    .fault(unknown("termination term", name, known));
+            }
+        }
+    }
+
+    /// A parameter's value as it is when the kernel runs, by its dotted key.
+    pub fn param(&self, key: &str) -> Var {
+        self.recording.param(key)
+    }
+
+    /// The termination terms, false where switched off, in the order of the declaration.
+    pub(crate) fn terminations(&self) -> Vec<Mask> {
+        let terms = self
+            .recording
+            .spec
+            .terminations
+            .iter()
+            .zip(&self.terminations);
+        let masks = terms.map(|(term, mask)| match (mask, term.enabled) {
+            (Some(mask), None) => *mask,
+            (Some(mask), Some(_)) => {
+                *mask
+                    & self
+                        .param(&format!("termination.{}.enabled", term.name))
+                        .ne(0.0)
+            }
+            (None, _) => {
+                self.missing("termination term", &term.name);
+                Mask::from(false)
+            }
+        });
+        masks.collect()
+    }
+
+    /// The weighted reward terms, in the order of the declaration.
+    pub(crate) fn weighted_rewards(&self) -> Vec<Var> {
+        let terms = self.recording.spec.rewards.iter().zip(&self.rewards);
+        let weighted = terms.map(|(term, value)| match value {
+            Some(value) => self.param(&format!("reward.{}.weight", term.name)) * *value,
+            None => {
+                self.missing("reward term", &term.name);
+                Var::from(0.0)
+            }
+        });
+        weighted.collect()
+    }
+
+    /// The values of every group, `scale · clip(value + noise · ξ)`.
+    ///
+    /// The noise of all groups is drawn from one stream, in the order of the groups, terms and components.
+    pub(crate) fn groups(&self, rng: &mut Rng) -> Vec<Vec<Var>> {
+        stage("observation", || {
+            let groups = self.recording.spec.groups.iter();
+            let values = groups.map(|group| {
+                let mut values = Vec::with_capacity(group.dim());
+                for term in &group.terms {
+                    let key =
+                        |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
+                    let raw = self.observation(&term.name, term.dim);
+                    values.extend(raw.into_iter().map(|mut value| {
+                        if term.noise.is_some() {
+                            value += self.param(&key("noise")) * rng.normal();
+                        }
+                        if term.clip.is_some() {
+                            value = value
+                                .clamp(self.param(&key("clip[0]")), self.param(&key("clip[1]")));
+                        }
+                        if term.scale.is_some() {
+                            value *= self.param(&key("scale"));
+                        }
+                        value
+                    }));
+                }
+                values
+            });
+            values.collect()
+        })
+    }
+
+    fn observation(&self, name: &str, dim: usize) -> Vec<Var> {
+        match self.observations.iter().find(|(known, _)| known == name) {
+            Some((_, values)) => values.clone(),
+            None => {
+                self.missing("observation term", name);
+                vec![Var::from(0.0); dim]
+            }
+        }
+    }
+
+    fn missing(&self, what: &str, name: &str) {
+        self.recording.fault(
+            Error::invalid(format!("{what} `{name}` is declared and never given"))
+                .hint("feed it in Task::terms, or remove it from the spec"),
+        );
+    }
+}
+
+/// Fails with the first fault, named after the task.
+pub(crate) fn check(recording: &Recording, task: &str) -> Result<()> {
+    match recording.first_fault() {
+        Some(error) => Err(error.context(format!("task {task}"))),
+        None => Ok(()),
+    }
+}

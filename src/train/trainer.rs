@@ -1,0 +1,512 @@
+//! The training loop: rollout, update, log, checkpoint, until enough steps are done or someone says stop.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::checkpoint::{self, Counters};
+use super::config::{Config, Schedule};
+use super::environment::{Environment, EpisodeStats, Observations};
+use super::layers::{Layers, differences};
+use super::log::{EventWriter, Metrics, Progress, Row, draw_curves};
+use super::policy::{self, CONFIG_FILE, SPEC_FILE};
+use super::ppo::{Ppo, UpdateReport};
+use super::process;
+use crate::error::{Error, Result};
+
+/// Where a run starts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With fresh weights, in a new folder.
+    Fresh,
+    /// Where the folder's newest checkpoint left off, bit for bit.
+    Resume,
+    /// With the weights and statistics of another run, everything else fresh.
+    InitFrom(PathBuf),
+}
+
+/// A run's folder and manners.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where everything is written.
+    pub out: PathBuf,
+    /// Where it starts.
+    pub start: Start,
+    /// Print nothing.
+    pub quiet: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// Iterations in all, those before a resume included.
+    pub iterations: u64,
+    /// Control steps over all worlds.
+    pub steps: u64,
+    /// Seconds of training.
+    pub seconds: f64,
+    /// Mean return of the last iteration in which episodes ended.
+    pub mean_return: Option<f64>,
+    /// Stopped by ctrl-C; a checkpoint was written.
+    pub interrupted: bool,
+}
+
+/// A saved run's configuration as layers, for `--resume DIR key=value…`.
+pub fn resume_layers(run: &Path) -> Result<Layers> {
+    Ok(Layers::new(policy::load_table(run)?))
+}
+
+/// Trains until `config.steps`, `log.target_return` or ctrl-C, and leaves a checkpoint behind in each case.
+pub fn train(
+    environment: &mut dyn Environment,
+    config: &Config,
+    options: &Options,
+) -> Result<Outcome> {
+    process::keep_freed_memory();
+    process::catch_interrupts();
+    let mut run = Run::open(environment, config, options)?;
+    let mut interrupted = false;
+    while !run.finished() && !interrupted {
+        let stats = run.iterate(environment)?;
+        interrupted = process::interrupted();
+        let reached = config.log.target_return > 0.0
+            && stats.count > 0
+            && stats.mean_return >= config.log.target_return;
+        let last = run.finished() || interrupted || reached;
+        if last
+            || run
+                .ppo
+                .iteration
+                .is_multiple_of(config.log.checkpoint_interval)
+        {
+            run.checkpoint(environment)?;
+        }
+        if reached {
+            run.progress.say(&format!(
+                "the mean return reached {}",
+                config.log.target_return
+            ));
+            break;
+        }
+    }
+    run.progress.finish();
+    if interrupted {
+        run.progress.say(&format!(
+            "interrupted; go on with --resume {}",
+            options.out.display()
+        ));
+    }
+    Ok(Outcome {
+        iterations: run.ppo.iteration,
+        steps: run.counters.steps,
+        seconds: run.counters.seconds,
+        mean_return: run.mean_return,
+        interrupted,
+    })
+}
+
+/// A run in progress.
+struct Run<'a> {
+    config: &'a Config,
+    out: &'a Path,
+    ppo: Ppo,
+    obs: Observations,
+    counters: Counters,
+    metrics: Metrics,
+    events: Option<EventWriter>,
+    progress: Progress,
+    mean_return: Option<f64>,
+}
+
+impl<'a> Run<'a> {
+    fn open(
+        environment: &mut dyn Environment,
+        config: &'a Config,
+        options: &'a Options,
+    ) -> Result<Self> {
+        let out = options.out.as_path();
+        if environment.num_envs() != config.worlds {
+            return Err(Error::invalid(format!(
+                "the environment has {} worlds, the configuration {}",
+                environment.num_envs(),
+                config.worlds
+            )));
+        }
+        let mut ppo = Ppo::new(config, environment.spec(), &environment.device())?;
+        let (obs, counters, metrics) = match &options.start {
+            Start::Resume => {
+                refuse_changes(out, config)?;
+                let path = checkpoint::latest(out)?;
+                let (snapshot, counters) = checkpoint::restore(&path, &mut ppo)?;
+                let obs = environment
+                    .restore(&snapshot)
+                    .map_err(|error| error.context(path.display()))?;
+                (
+                    obs,
+                    counters,
+                    Metrics::resume(&out.join("metrics.csv"), ppo.iteration)?,
+                )
+            }
+            start => {
+                if out.join(CONFIG_FILE).exists() {
+                    return Err(Error::invalid("there is a run here already")
+                        .context(out.display())
+                        .hint("go on with it by --resume, or choose another --out"));
+                }
+                if let Start::InitFrom(other) = start {
+                    checkpoint::load_policy(&checkpoint::latest(other)?, &mut ppo)?;
+                }
+                process::create_dir(out)?;
+                let spec = serde_json::to_vec_pretty(environment.spec())
+                    .map_err(|error| Error::invalid(error).context(SPEC_FILE))?;
+                process::write_atomic(&out.join(SPEC_FILE), &spec)?;
+                let obs = environment.reset(Some(config.seed))?;
+                (
+                    obs,
+                    Counters::default(),
+                    Metrics::create(&out.join("metrics.csv")),
+                )
+            }
+        };
+        write_config(out, config)?;
+        let events = if config.log.tensorboard {
+            Some(EventWriter::create(out)?)
+        } else {
+            None
+        };
+        let progress = Progress::new(counters.steps, config.steps, options.quiet);
+        Ok(Self {
+            config,
+            out,
+            ppo,
+            obs,
+            counters,
+            metrics,
+            events,
+            progress,
+            mean_return: None,
+        })
+    }
+
+    fn finished(&self) -> bool {
+        self.counters.steps >= self.config.steps
+    }
+
+    fn iterate(&mut self, environment: &mut dyn Environment) -> Result<EpisodeStats> {
+        let start = Instant::now();
+        let rollout = self.ppo.collect(environment, &mut self.obs)?;
+        let stats = environment.drain_stats()?;
+        let report = self.ppo.update(&rollout);
+        environment.on_iteration(self.ppo.iteration, &stats)?;
+        if !(report.policy_loss + report.value_loss + report.gradient_norm).is_finite() {
+            return Err(Error::invalid(format!("iteration {}: the losses are not finite", self.ppo.iteration))
+                .context(self.out.display())
+                .hint("the last checkpoint is good; check the task's rewards and observations, or lower ppo.max_learning_rate"));
+        }
+        let elapsed = start.elapsed();
+        self.counters.steps += self.config.batch() as u64;
+        self.counters.seconds += elapsed.as_secs_f64();
+        if stats.count > 0 {
+            self.mean_return = Some(stats.mean_return);
+        }
+        let row = self.row(
+            &stats,
+            &report,
+            [elapsed, rollout.simulation, rollout.inference],
+        );
+        self.metrics.push(&row)?;
+        if let Some(events) = &mut self.events {
+            events.scalars(self.counters.steps, &row)?;
+        }
+        self.progress
+            .update(self.ppo.iteration, self.counters.steps, self.mean_return);
+        Ok(stats)
+    }
+
+    fn checkpoint(&mut self, environment: &mut dyn Environment) -> Result<()> {
+        checkpoint::save(self.out, &self.ppo, &environment.snapshot()?, self.counters)?;
+        checkpoint::prune(self.out, self.config.log.keep_checkpoints)?;
+        if self.config.log.curves {
+            draw_curves(
+                &self.metrics,
+                &environment.spec().task,
+                &self.out.join("curves.png"),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// The columns of `metrics.csv` and the tags of the events; names starting with `time/` hold seconds of this iteration.
+    fn row(
+        &self,
+        stats: &EpisodeStats,
+        report: &UpdateReport,
+        [all, simulation, inference]: [Duration; 3],
+    ) -> Row {
+        let ended = |value: f64| if stats.count > 0 { value } else { f64::NAN };
+        let times = &report.times;
+        let mut row: Row = [
+            ("iteration", self.ppo.iteration as f64),
+            ("steps", self.counters.steps as f64),
+            ("return", ended(stats.mean_return)),
+            ("length", ended(stats.mean_length)),
+            ("episodes", stats.count as f64),
+            ("policy_loss", report.policy_loss),
+            ("value_loss", report.value_loss),
+            ("entropy", report.entropy),
+            ("kl", report.kl),
+            ("clip_fraction", report.clip_fraction),
+            ("gradient_norm", report.gradient_norm),
+            ("explained_variance", report.explained_variance),
+            ("mean_value", report.mean_value),
+            ("action_std", report.action_std),
+            ("valid", report.valid),
+            ("learning_rate", report.learning_rate),
+            ("seconds", self.counters.seconds),
+            (
+                "steps_per_s",
+                self.config.batch() as f64 / all.as_secs_f64().max(1e-9),
+            ),
+            ("time/simulation", simulation.as_secs_f64()),
+            ("time/inference", inference.as_secs_f64()),
+            ("time/update", times.total().as_secs_f64()),
+            ("time/prepare", times.prepare.as_secs_f64()),
+            ("time/forward", times.forward.as_secs_f64()),
+            ("time/backward", times.backward.as_secs_f64()),
+            ("time/optimizer", times.optimizer.as_secs_f64()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec();
+        row.extend(
+            stats
+                .terms
+                .iter()
+                .map(|(name, value)| (format!("term/{name}"), ended(*value))),
+        );
+        row.extend(
+            stats
+                .metrics
+                .iter()
+                .map(|(name, value)| (format!("metric/{name}"), *value)),
+        );
+        row
+    }
+}
+
+/// Errors where the configuration differs from the run's own in anything that would change its course.
+fn refuse_changes(run: &Path, config: &Config) -> Result<()> {
+    let old = policy::load_table(run)?;
+    let fixed_length = matches!(config.ppo.schedule, Schedule::Linear | Schedule::Cosine);
+    let free = |key: &str| key.starts_with("log.") || (key == "steps" && !fixed_length);
+    let changed: Vec<String> = differences(&old, &table(config)?)
+        .into_iter()
+        .filter(|(key, ..)| !free(key))
+        .map(|(key, old, new)| format!("{key} = {old} became {new}"))
+        .collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "a resumed run keeps its configuration, but {}",
+        changed.join(", ")
+    ))
+    .context(run.join(CONFIG_FILE).display())
+    .hint("only steps and log.* may change; --init-from starts a new run from these weights"))
+}
+
+fn write_config(run: &Path, config: &Config) -> Result<()> {
+    let text = toml::to_string_pretty(&table(config)?)
+        .map_err(|error| Error::invalid(error).context(CONFIG_FILE))?;
+    process::write_atomic(&run.join(CONFIG_FILE), text.as_bytes())
+}
+
+fn table(config: &Config) -> Result<toml::Table> {
+    toml::Table::try_from(config).map_err(|error| Error::invalid(error).context("configuration"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::evaluate::evaluate;
+    use crate::train::export::export;
+    use crate::train::layers::Origin;
+    use crate::train::policy::Policy;
+    use crate::train::problems::{CartPole, Problem};
+    use crate::train::testing::TestDir;
+    use burn::tensor::{Device, Tensor};
+
+    fn config(iterations: u64) -> Config {
+        let mut config = Config {
+            worlds: 16,
+            ..Config::default()
+        };
+        config.network.actor = vec![16, 16];
+        config.network.critic = vec![16];
+        config.ppo.horizon = 8;
+        config.steps = iterations * config.batch() as u64;
+        config.log.checkpoint_interval = 2;
+        config
+    }
+
+    fn options(dir: &TestDir, start: Start) -> Options {
+        Options {
+            out: dir.path().join("run"),
+            start,
+            quiet: true,
+        }
+    }
+
+    fn problem() -> Problem<CartPole> {
+        Problem::new(CartPole, 16, Device::flex())
+    }
+
+    /// Rows without the columns that a clock decides.
+    fn rows(run: &Path) -> Vec<Vec<String>> {
+        let text = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+        let timed: Vec<bool> = text
+            .lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .map(|name| name.starts_with("time/") || name == "seconds" || name == "steps_per_s")
+            .collect();
+        let keep = |line: &str| {
+            line.split(',')
+                .zip(&timed)
+                .filter(|(_, timed)| !**timed)
+                .map(|(cell, _)| cell.to_owned())
+                .collect()
+        };
+        text.lines().map(keep).collect()
+    }
+
+    #[test]
+    fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
+        let (whole, parts) = (TestDir::new("whole"), TestDir::new("parts"));
+        train(&mut problem(), &config(6), &options(&whole, Start::Fresh)).unwrap();
+
+        train(&mut problem(), &config(4), &options(&parts, Start::Fresh)).unwrap();
+        // Another process: a new environment, and a new learner, know nothing but the files.
+        let outcome = train(&mut problem(), &config(6), &options(&parts, Start::Resume)).unwrap();
+        assert_eq!((outcome.iterations, outcome.interrupted), (6, false));
+
+        let (a, b) = (whole.path().join("run"), parts.path().join("run"));
+        assert_eq!(rows(&a), rows(&b));
+        assert_eq!(rows(&a).len(), 7);
+        let weights = |run: &Path| {
+            let policy = Policy::load(run, &Device::flex()).unwrap();
+            policy
+                .network
+                .layers
+                .iter()
+                .map(|layer| layer.weight.val().into_data())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(weights(&a), weights(&b));
+        for file in ["config.toml", "metrics.csv", "curves.png", "spec.json"] {
+            assert!(a.join(file).is_file(), "{file}");
+        }
+        let mut checkpoints: Vec<_> = std::fs::read_dir(a.join("checkpoints"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        checkpoints.sort();
+        assert_eq!(
+            checkpoints,
+            ["iteration_000002", "iteration_000004", "iteration_000006"]
+        );
+    }
+
+    #[test]
+    fn resuming_refuses_changes_and_fresh_runs_refuse_old_folders() {
+        let dir = TestDir::new("refuse");
+        train(&mut problem(), &config(2), &options(&dir, Start::Fresh)).unwrap();
+        let error = train(&mut problem(), &config(2), &options(&dir, Start::Fresh)).unwrap_err();
+        assert!(error.to_string().contains("--resume"), "{error}");
+
+        let mut layers = resume_layers(&dir.path().join("run")).unwrap();
+        layers.set("ppo.gamma=0.5", Origin::CommandLine).unwrap();
+        let changed = Config::from_layers(&layers).unwrap();
+        let error = train(&mut problem(), &changed, &options(&dir, Start::Resume)).unwrap_err();
+        assert!(
+            error.to_string().contains("ppo.gamma = 0.99 became 0.5"),
+            "{error}"
+        );
+
+        let error = checkpoint::latest(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("no checkpoint"), "{error}");
+    }
+
+    #[test]
+    fn a_warm_start_takes_weights_and_statistics_only() {
+        let (first, second) = (TestDir::new("first"), TestDir::new("second"));
+        train(&mut problem(), &config(2), &options(&first, Start::Fresh)).unwrap();
+        let run = first.path().join("run");
+        let device = Device::flex();
+        let mut ppo = Ppo::new(&config(2), &problem().spec().clone(), &device).unwrap();
+        checkpoint::load_policy(&checkpoint::latest(&run).unwrap(), &mut ppo).unwrap();
+        assert_eq!(ppo.iteration, 0);
+        assert!(ppo.optimizer.state().is_none() && ppo.obs_normalizer.moments().count > 0.0);
+        let warm = Start::InitFrom(run.clone());
+        let outcome = train(&mut problem(), &config(2), &options(&second, warm)).unwrap();
+        assert_eq!(outcome.iterations, 2);
+
+        let mut wider = config(2);
+        wider.network.actor = vec![16, 17];
+        let third = TestDir::new("third");
+        let error = train(
+            &mut problem(),
+            &wider,
+            &options(&third, Start::InitFrom(run)),
+        )
+        .unwrap_err();
+        assert!(error.to_string().contains("widths"), "{error}");
+    }
+
+    /// A folder under construction, or a checkpoint without its last file, is never taken for a checkpoint.
+    #[test]
+    fn a_killed_write_is_not_a_checkpoint() {
+        let dir = TestDir::new("killed");
+        train(&mut problem(), &config(2), &options(&dir, Start::Fresh)).unwrap();
+        let run = dir.path().join("run");
+        let whole = checkpoint::latest(&run).unwrap();
+        std::fs::create_dir_all(run.join("checkpoints/.writing-1")).unwrap();
+        std::fs::write(run.join("checkpoints/.writing-1/network.bpk"), b"half").unwrap();
+        assert_eq!(checkpoint::latest(&run).unwrap(), whole);
+        train(&mut problem(), &config(4), &options(&dir, Start::Resume)).unwrap();
+    }
+
+    #[test]
+    fn evaluation_and_export_give_the_same_policy() {
+        let dir = TestDir::new("export");
+        train(&mut problem(), &config(2), &options(&dir, Start::Fresh)).unwrap();
+        let policy = Policy::load(&dir.path().join("run"), &Device::flex()).unwrap();
+        let reports = [0, 1].map(|_| evaluate(&mut problem(), &policy, 20, 5, None).unwrap());
+        assert_eq!(reports[0], reports[1]);
+        assert_eq!(reports[0].episodes, 20);
+
+        let [description, numbers] = export(&policy, &dir.path().join("out/policy.npz")).unwrap();
+        let description: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(description).unwrap()).unwrap();
+        assert_eq!(description["network"]["layers"], 3);
+        assert_eq!(description["observation"]["terms"][0]["name"], "state");
+        // The documented recipe, by hand.
+        let mut arrays = crate::train::arrays::Reader::open(&numbers).unwrap();
+        let x = [0.3f32, -0.1, 0.7, -1.2];
+        let (mean, scale): (Vec<f32>, Vec<f32>) = (
+            arrays.vector("obs_mean").unwrap(),
+            arrays.vector("obs_scale").unwrap(),
+        );
+        let x: Vec<f32> = x
+            .iter()
+            .zip(mean.iter().zip(&scale))
+            .map(|(x, (m, s))| ((x - m) * s).clamp(-10.0, 10.0))
+            .collect();
+        let ours = policy
+            .act(Tensor::from_data([[0.3, -0.1, 0.7, -1.2]], &Device::flex()))
+            .into_scalar::<f32>();
+        let direct = policy
+            .network
+            .forward(Tensor::<1>::from_floats(x.as_slice(), &Device::flex()).unsqueeze());
+        assert!((ours - direct.into_scalar::<f32>()).abs() < 1e-6);
+    }
+}

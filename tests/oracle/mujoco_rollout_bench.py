@@ -1,0 +1,122 @@
+"""How fast MuJoCo C steps a model on this machine: the figure that ours is held against.
+
+    python mujoco_rollout_bench.py MODEL.xml [--threads 1] [--worlds 64] [--steps 200] [--repeats 7]
+                                   [--no-constraints] [--ctrl random|zero] [--seed 0]
+
+`mujoco.rollout` steps a batch of worlds on a number of threads, each with its own random controls (uniform in
+ctrlrange, or -1 … 1), from states that have settled for 100 steps, so that contacts are what they are in use. Prints
+one line of JSON: physics steps per second of wall time and per second of CPU time, the median with the smallest and
+the largest of the repeats.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+
+import mujoco
+import numpy as np
+from mujoco import rollout
+
+SETTLE_STEPS = 100
+
+
+def fail(message):
+    sys.exit(f"mujoco_rollout_bench.py: {message}")
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--worlds", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--no-constraints", action="store_true", help="no contacts, limits, friction loss, equalities")
+    parser.add_argument("--ctrl", choices=["random", "zero"], default="random")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    if min(args.threads, args.worlds, args.steps, args.repeats) < 1:
+        fail("--threads, --worlds, --steps and --repeats are at least 1")
+    return args
+
+
+def summary(rates):
+    return {"median": statistics.median(rates), "min": min(rates), "max": max(rates)}
+
+
+def cpu_name():
+    try:
+        with open("/proc/cpuinfo") as lines:
+            return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+def main():
+    args = arguments()
+    try:
+        model = mujoco.MjModel.from_xml_path(args.model)
+    except ValueError as error:
+        fail(f"{args.model}: {error}")
+    if args.no_constraints:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+
+    data = mujoco.MjData(model)
+    if model.nkey:
+        mujoco.mj_resetDataKeyframe(model, data, 0)
+    kind = mujoco.mjtState.mjSTATE_FULLPHYSICS
+    start = np.empty(mujoco.mj_stateSize(model, kind))
+    mujoco.mj_getState(model, data, start, kind)
+
+    limited = model.actuator_ctrllimited.astype(bool)[:, None]
+    low, high = np.where(limited, model.actuator_ctrlrange, [-1.0, 1.0]).T
+    generator = np.random.default_rng(args.seed)
+
+    def controls(steps):
+        shape = (args.worlds, steps, model.nu)
+        return generator.uniform(low, high, shape) if args.ctrl == "random" else np.zeros(shape)
+
+    threads = [mujoco.MjData(model) for _ in range(args.threads)]
+    wall, cpu, unstable = [], [], False
+    with rollout.Rollout(nthread=args.threads) as pool:
+        settled, _ = pool.rollout(model, threads, np.tile(start, (args.worlds, 1)), controls(SETTLE_STEPS))
+        initial = settled[:, -1].copy()
+        for repeat in range(args.repeats + 1):
+            ctrl = controls(args.steps)
+            wall_start, cpu_start = time.perf_counter(), time.process_time()
+            states, _ = pool.rollout(model, threads, initial, ctrl)
+            wall_s, cpu_s = time.perf_counter() - wall_start, time.process_time() - cpu_start
+            # MuJoCo starts a world anew that has become unstable: its clock, the first of the state, goes back.
+            clock = initial[:, 0] + args.steps * model.opt.timestep
+            unstable |= not np.allclose(states[:, -1, 0], clock, rtol=1e-9, atol=0.5 * model.opt.timestep)
+            if repeat:  # the first one warms up
+                wall.append(args.worlds * args.steps / wall_s)
+                cpu.append(args.worlds * args.steps / cpu_s)
+    print(
+        json.dumps(
+            {
+                "model": os.path.basename(args.model),
+                "mujoco": mujoco.__version__,
+                "nv": model.nv,
+                "timestep": model.opt.timestep,
+                "constraints": not args.no_constraints,
+                "ctrl": args.ctrl,
+                "worlds": args.worlds,
+                "steps": args.steps,
+                "repeats": args.repeats,
+                "threads": args.threads,
+                "steps_per_second": summary(wall),
+                "steps_per_cpu_second": summary(cpu),
+                "unstable": unstable,
+                "cpu": cpu_name(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
