@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/oracle.rs"]
+mod oracle;
 mod env_autoreset;
 mod env_support;
 mod gpu_arena;
@@ -13,3 +15,5 @@ mod math_device;
 mod trace_device;
 #[cfg(feature = "learn")]
 mod train_device;
+#[cfg(feature = "learn")]
+mod train_cartpole;

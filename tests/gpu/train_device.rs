@@ -39,15 +39,28 @@ fn layer(activation: Activation, device: &Device) -> Vec<Vec<f32>> {
 
 #[test]
 fn layers_and_gradients_equal_the_cpus() {
-    let Some(context) = gpu::context() else { return };
+    let Some(context) = gpu::context() else {
+        return;
+    };
     let bridge = Bridge::new(&context).expect("burn joins the device");
-    for activation in [Activation::Elu, Activation::Tanh, Activation::Relu, Activation::Linear] {
-        let (device, host) = (layer(activation, bridge.device()), layer(activation, &Device::flex()));
+    for activation in [
+        Activation::Elu,
+        Activation::Tanh,
+        Activation::Relu,
+        Activation::Linear,
+    ] {
+        let (device, host) = (
+            layer(activation, bridge.device()),
+            layer(activation, &Device::flex()),
+        );
         for (device, host) in device.iter().zip(&host) {
             assert_eq!(device.len(), host.len());
             for (device, host) in device.iter().zip(host) {
                 // The drivers' own tanh and exp are right to 6e-5; gradients sum up to 37 of them.
-                assert!((device - host).abs() < 1e-3 * host.abs().max(1.0), "{activation:?}: {device} {host}");
+                assert!(
+                    (device - host).abs() < 1e-3 * host.abs().max(1.0),
+                    "{activation:?}: {device} {host}"
+                );
             }
         }
     }
@@ -114,32 +127,63 @@ impl Environment for Generous {
 
 #[test]
 fn ppo_learns_on_the_device() {
-    let Some(context) = gpu::context() else { return };
+    let Some(context) = gpu::context() else {
+        return;
+    };
     let bridge = Bridge::new(&context).expect("burn joins the device");
-    let action = |name: &str| ActionTerm { name: name.into(), scale: 1.0, offset: 0.0 };
-    let term = ObservationTerm { name: "noise".into(), dim: 3, scale: 1.0 };
+    let action = |name: &str| ActionTerm {
+        name: name.into(),
+        scale: 1.0,
+        offset: 0.0,
+    };
+    let term = ObservationTerm {
+        name: "noise".into(),
+        dim: 3,
+        scale: 1.0,
+    };
     let spec = Spec {
         task: "generous".into(),
-        observations: vec![ObservationGroup { name: "policy".into(), terms: vec![term] }],
+        observations: vec![ObservationGroup {
+            name: "policy".into(),
+            terms: vec![term],
+        }],
         actions: vec![action("paid"), action("unpaid")],
         control_dt: 0.02,
         ..Spec::default()
     };
-    let mut config = Config { worlds: WORLDS, ..Config::default() };
+    let mut config = Config {
+        worlds: WORLDS,
+        ..Config::default()
+    };
     config.network.actor = vec![16];
     config.network.critic = vec![16];
     config.ppo.horizon = 8;
-    let mut environment = Generous { spec, device: bridge.device().clone(), steps: 0 };
-    let mut ppo = Ppo::new(&config, &environment.spec, bridge.device()).expect("the configuration is valid");
+    let mut environment = Generous {
+        spec,
+        device: bridge.device().clone(),
+        steps: 0,
+    };
+    let mut ppo =
+        Ppo::new(&config, &environment.spec, bridge.device()).expect("the configuration is valid");
     let mut obs = environment.reset(None).expect("it always succeeds");
     let mut earned = Vec::new();
     for iteration in 0..6 {
-        let rollout = ppo.collect(&mut environment, &mut obs).expect("it always succeeds");
+        let rollout = ppo
+            .collect(&mut environment, &mut obs)
+            .expect("it always succeeds");
         earned.push(rollout.reward.iter().sum::<f32>() / rollout.reward.len() as f32);
         let report = ppo.update(&rollout);
         // The rollout's forward pass and the update's use kernels of different shapes.
-        assert!(report.first_ratio_error < 1e-3, "iteration {iteration}: {}", report.first_ratio_error);
-        assert!(report.first_kl.abs() < 1e-6, "iteration {iteration}: {}", report.first_kl);
+        assert!(
+            report.first_ratio_error < 1e-3,
+            "iteration {iteration}: {}",
+            report.first_ratio_error
+        );
+        assert!(
+            report.first_kl.abs() < 1e-6,
+            "iteration {iteration}: {}",
+            report.first_kl
+        );
     }
     // Noise of deviation 1 over 512 transitions: a standard error of 0.04.
     assert!(earned[5] > earned[0] + 0.3, "{earned:?}");
