@@ -5,13 +5,17 @@ mod common;
 #[path = "../common/oracle.rs"]
 mod oracle;
 mod env_autoreset;
+mod env_determinism;
+mod env_interface;
+mod env_physics;
+mod env_quarantine;
 mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+mod math_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
-mod math_device;
 mod trace_device;
 #[cfg(feature = "learn")]
 mod train_device;
