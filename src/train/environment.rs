@@ -103,9 +103,14 @@ impl Observations {
         self.get(POLICY)
     }
 
+    /// Whether there is a group of this name.
+    pub fn has(&self, group: &str) -> bool {
+        self.0.contains_key(group)
+    }
+
     /// What the value function sees: the privileged group where there is one, else the policy's.
     pub fn critic(&self) -> Result<Tensor<2>> {
-        if self.0.contains_key(CRITIC) {
+        if self.has(CRITIC) {
             self.get(CRITIC)
         } else {
             self.get(POLICY)

@@ -2,6 +2,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/oracle.rs"]
+mod oracle;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
@@ -17,3 +19,5 @@ mod tensor_bridge;
 mod trace_device;
 #[cfg(feature = "learn")]
 mod train_device;
+#[cfg(feature = "learn")]
+mod train_cartpole;
