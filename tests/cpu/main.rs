@@ -11,6 +11,7 @@ mod random;
 mod rigid_common;
 mod rigid_dump_tmp;
 mod rigid_step;
+mod task_world;
 mod tasks;
 mod scripts;
 mod tidy;
