@@ -113,8 +113,11 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
         Subject::find(name, registry)?;
     }
     let context = subject::open_device()?;
-    let mut report =
-        Report { version: env!("CARGO_PKG_VERSION"), device: context.info().to_string(), rows: Vec::new() };
+    let mut report = Report {
+        version: env!("CARGO_PKG_VERSION"),
+        device: context.info().to_string(),
+        rows: Vec::new(),
+    };
     for name in &names {
         let peer = match arguments.against {
             Some(Peer::Mujoco) => Some(mujoco(&Subject::find(name, registry)?)?),
@@ -122,15 +125,26 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
         };
         for worlds in &arguments.worlds {
             note!("{name}: {worlds} worlds");
-            let bench = Bench { context: &context, registry, name, worlds: *worlds };
-            let row = bench.run(peer.as_ref()).map_err(|error| error.context(format!("{name}, {worlds} worlds")))?;
+            let bench = Bench {
+                context: &context,
+                registry,
+                name,
+                worlds: *worlds,
+            };
+            let row = bench
+                .run(peer.as_ref())
+                .map_err(|error| error.context(format!("{name}, {worlds} worlds")))?;
             if !arguments.json {
                 row.print();
             }
             report.rows.push(row);
         }
     }
-    if arguments.json { output::json(&report) } else { Ok(()) }
+    if arguments.json {
+        output::json(&report)
+    } else {
+        Ok(())
+    }
 }
 
 /// What is measured.
@@ -148,11 +162,16 @@ impl Bench<'_> {
         let mut row = match subject {
             Subject::Model { .. } => self.physics(&model, 10)?,
             Subject::Task { definition, .. } => {
-                let mut env = VecEnv::builder(*definition).worlds(self.worlds as usize).build(self.context)?;
+                let mut env = VecEnv::builder(*definition)
+                    .worlds(self.worlds as usize)
+                    .build(self.context)?;
                 let physics = self.physics(&model, env.substeps())?;
                 let env_steps = self.environment(&mut env)?;
+                let [inference, training] = self.learning()?;
                 Row {
                     env_steps: Some(env_steps),
+                    env_steps_with_inference: inference,
+                    env_steps_with_training: training,
                     memory: bytes(env.step_graph(), self.worlds),
                     operations: env.step_graph().operations().total,
                     compile_seconds: seconds(env.compile_time()),
@@ -160,7 +179,9 @@ impl Bench<'_> {
                 }
             }
         };
-        row.mujoco = peer.map(|peer| Comparison::of(peer, &row.physics_steps)).transpose()?;
+        row.mujoco = peer
+            .map(|peer| Comparison::of(peer, &row.physics_steps))
+            .transpose()?;
         Ok(row)
     }
 
@@ -171,7 +192,12 @@ impl Bench<'_> {
         let mut repetition = 0;
         let rate = measure::rate(f64::from(self.worlds) * f64::from(substeps), |calls| {
             repetition += 1;
-            physics.set_ctrl(&controls::random(&ranges, 0, repetition, self.worlds as usize))?;
+            physics.set_ctrl(&controls::random(
+                &ranges,
+                0,
+                repetition,
+                self.worlds as usize,
+            ))?;
             for _ in 0..calls {
                 physics.step(substeps)?;
             }
@@ -188,7 +214,12 @@ impl Bench<'_> {
             memory: bytes(physics.graph(), self.worlds),
             operations: physics.graph().operations().total,
             compile_seconds: seconds(physics.compile_time()),
-            unsound_worlds: physics.frames()?.status.iter().filter(|status| **status != 0).count(),
+            unsound_worlds: physics
+                .frames()?
+                .status
+                .iter()
+                .filter(|status| **status != 0)
+                .count(),
             mujoco: None,
         })
     }
@@ -196,17 +227,71 @@ impl Bench<'_> {
     /// Control steps with actions that lie on the device.
     fn environment(&self, env: &mut VecEnv) -> Result<Rate> {
         let actions = env.action_spec().iter();
-        let ranges: Vec<[f64; 2]> = actions.map(|action| [action.low.max(-1.0), action.high.min(1.0)]).collect();
+        let ranges: Vec<[f64; 2]> = actions
+            .map(|action| [action.low.max(-1.0), action.high.min(1.0)])
+            .collect();
         let mut repetition = 0;
         measure::rate(f64::from(self.worlds), |calls| {
             repetition += 1;
             let values = controls::random(&ranges, 0, repetition, self.worlds as usize);
-            env.set("action", None, &values.iter().map(|value| *value as f32).collect::<Vec<_>>())?;
+            env.set(
+                "action",
+                None,
+                &values.iter().map(|value| *value as f32).collect::<Vec<_>>(),
+            )?;
             for _ in 0..calls {
                 env.step_in_place()?;
             }
             self.context.wait()
         })
+    }
+}
+
+#[cfg(feature = "learn")]
+impl Bench<'_> {
+    /// Control steps with the policy's network, and with all of PPO.
+    fn learning(&self) -> Result<[Option<Rate>; 2]> {
+        use super::settings;
+        use crate::train::{Config, Environment, Learner, Policy, Worlds, ppo::Ppo, process};
+
+        process::keep_freed_memory();
+        let mut definition = self.registry.load(self.name)?;
+        let layers = settings::fresh(&mut definition, &[format!("worlds={}", self.worlds)])?;
+        let config = Config::from_layers(&layers)?;
+        let learner = Learner::choose(self.context)?;
+        let builder = VecEnv::builder(definition).worlds(config.worlds);
+        let mut worlds = Worlds::new(builder, self.context, &learner)?;
+        let mut ppo = Ppo::new(&config, worlds.spec(), &worlds.device())?;
+        let policy = Policy::of(&ppo, worlds.spec());
+        let mut obs = worlds.reset(Some(0))?;
+
+        let inference = measure::rate(f64::from(self.worlds), |calls| {
+            for _ in 0..calls {
+                let actions = policy.act(obs.policy()?);
+                obs = worlds.step(actions)?.obs;
+            }
+            // Waits for everything.
+            drop(obs.policy()?.into_data());
+            Ok(())
+        })?;
+        let training = measure::rate(config.batch() as f64, |calls| {
+            for _ in 0..calls {
+                let rollout = ppo.collect(&mut worlds, &mut obs)?;
+                worlds.drain_stats()?;
+                // The report holds numbers that were read back: the update is over.
+                drop(ppo.update(&rollout));
+            }
+            Ok(())
+        })?;
+        Ok([Some(inference), Some(training)])
+    }
+}
+
+#[cfg(not(feature = "learn"))]
+impl Bench<'_> {
+    /// Without a learner there is nothing to measure.
+    fn learning(&self) -> Result<[Option<Rate>; 2]> {
+        Ok([None, None])
     }
 }
 
@@ -222,9 +307,17 @@ impl Comparison {
     fn of(peer: &Value, ours: &Rate) -> Result<Self> {
         let figure = |name: &str| {
             let value = peer["steps_per_cpu_second"][name].as_f64();
-            value.ok_or_else(|| Error::io(format!("MuJoCo's figures have no steps_per_cpu_second.{name}")))
+            value.ok_or_else(|| {
+                Error::io(format!(
+                    "MuJoCo's figures have no steps_per_cpu_second.{name}"
+                ))
+            })
         };
-        let theirs = Spread { median: figure("median")?, min: figure("min")?, max: figure("max")? };
+        let theirs = Spread {
+            median: figure("median")?,
+            min: figure("min")?,
+            max: figure("max")?,
+        };
         Ok(Self {
             version: peer["mujoco"].as_str().unwrap_or("unknown").to_owned(),
             ratio_per_cpu_second: ours.per_cpu_second.map(|ours| ours.median / theirs.median),
@@ -236,7 +329,12 @@ impl Comparison {
 
 impl Row {
     fn print(&self) {
-        say!("{}, {} worlds, {} physics steps per launch", self.name, self.worlds, self.substeps);
+        say!(
+            "{}, {} worlds, {} physics steps per launch",
+            self.name,
+            self.worlds,
+            self.substeps
+        );
         let rates = [
             ("physics steps", Some(&self.physics_steps)),
             ("env steps", self.env_steps.as_ref()),
@@ -244,13 +342,21 @@ impl Row {
             ("  with training", self.env_steps_with_training.as_ref()),
         ];
         for (name, rate) in rates {
-            if let Some(Rate { per_second, per_cpu_second }) = rate {
-                let cpu = per_cpu_second.map_or(String::new(), |rate| format!("   {} per CPU-s", between(&rate)));
+            if let Some(Rate {
+                per_second,
+                per_cpu_second,
+            }) = rate
+            {
+                let cpu = per_cpu_second.map_or(String::new(), |rate| {
+                    format!("   {} per CPU-s", between(&rate))
+                });
                 say!("  {name:<18} {} per s{cpu}", between(per_second));
             }
         }
         if let Some(mujoco) = &self.mujoco {
-            let ratio = mujoco.ratio_per_cpu_second.map_or("–".into(), |ratio| format!("{ratio:.1}×"));
+            let ratio = mujoco
+                .ratio_per_cpu_second
+                .map_or("–".into(), |ratio| format!("{ratio:.1}×"));
             say!(
                 "  {:<18} {} per CPU-s; ours is {ratio} that",
                 format!("MuJoCo {}", mujoco.version),
@@ -267,7 +373,11 @@ impl Row {
             self.memory as f64 / f64::from(1 << 20)
         );
         if self.unsound_worlds > 0 {
-            note!("warning: {} of {} worlds left the range of sound states", self.unsound_worlds, self.worlds);
+            note!(
+                "warning: {} of {} worlds left the range of sound states",
+                self.unsound_worlds,
+                self.worlds
+            );
         }
     }
 }
@@ -277,11 +387,22 @@ fn between(Spread { median, min, max }: &Spread) -> String {
 }
 
 fn seconds(time: Option<CompileTime>) -> [f64; 2] {
-    time.map_or([0.0; 2], |time| [time.naga.as_secs_f64(), time.driver.as_secs_f64()])
+    time.map_or([0.0; 2], |time| {
+        [time.naga.as_secs_f64(), time.driver.as_secs_f64()]
+    })
 }
 
 /// Bytes of a graph's buffers.
 fn bytes(graph: &Graph, worlds: u32) -> u64 {
     let buffers = graph.layout().buffers().iter();
-    buffers.map(|buffer| 4 * u64::from(buffer.rows) * if buffer.per_world { u64::from(worlds) } else { 1 }).sum()
+    buffers
+        .map(|buffer| {
+            4 * u64::from(buffer.rows)
+                * if buffer.per_world {
+                    u64::from(worlds)
+                } else {
+                    1
+                }
+        })
+        .sum()
 }

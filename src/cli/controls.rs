@@ -4,8 +4,13 @@ use crate::model::Model;
 
 /// The range of each control: the model's, or ±1 where it gives none.
 pub(super) fn ranges(model: &Model) -> Vec<[f64; 2]> {
-    let limited = model.actuator_ctrllimited.iter().zip(&model.actuator_ctrlrange);
-    limited.map(|(limited, range)| if *limited { *range } else { [-1.0, 1.0] }).collect()
+    let limited = model
+        .actuator_ctrllimited
+        .iter()
+        .zip(&model.actuator_ctrlrange);
+    limited
+        .map(|(limited, range)| if *limited { *range } else { [-1.0, 1.0] })
+        .collect()
 }
 
 /// `[worlds][range]`, uniform in the ranges; keyed by seed, world, step and component, so that neither the number of
@@ -15,7 +20,9 @@ pub(super) fn random(ranges: &[[f64; 2]], seed: u64, step: u32, worlds: usize) -
     for world in 0..worlds {
         for (component, [low, high]) in ranges.iter().enumerate() {
             let key = [world as u64, u64::from(step), component as u64];
-            let bits = key.into_iter().fold(mix(seed), |state, part| mix(state ^ part));
+            let bits = key
+                .into_iter()
+                .fold(mix(seed), |state, part| mix(state ^ part));
             // The upper 53 bits: every multiple of 2⁻⁵³ in [0, 1) alike.
             values.push(low + (high - low) * ((bits >> 11) as f64 * 2f64.powi(-53)));
         }
@@ -47,7 +54,10 @@ mod tests {
             assert!(values.iter().all(|value| (*low..*high).contains(value)));
             // The mean of 500 uniform numbers deviates by 0.013 of the range; five times that is beyond chance.
             let mean = values.iter().sum::<f64>() / 500.0;
-            assert!((mean - 0.5 * (low + high)).abs() < 5.0 * 0.013 * (high - low), "{mean}");
+            assert!(
+                (mean - 0.5 * (low + high)).abs() < 5.0 * 0.013 * (high - low),
+                "{mean}"
+            );
         }
     }
 }

@@ -47,7 +47,9 @@ struct Report {
 
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let subject = arguments.subject.as_deref();
-    let subject = subject.map(|text| Subject::find(text, registry)).transpose()?;
+    let subject = subject
+        .map(|text| Subject::find(text, registry))
+        .transpose()?;
     if arguments.wgsl {
         if let Some(subject) = subject {
             say!("{}", subject.into_graph()?.wgsl());
@@ -55,7 +57,10 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
         return Ok(());
     }
     // Its own cache would hide the compile time.
-    let device = Context::new(&Options { cache_dir: Some("".into()), ..Options::default() });
+    let device = Context::new(&Options {
+        cache_dir: Some("".into()),
+        ..Options::default()
+    });
     let device = match (device, &subject) {
         (Ok(device), _) => Some(device),
         (Err(error), None) => return Err(error),
@@ -155,21 +160,53 @@ impl Adapter {
 
     fn print(&self) {
         let mebibytes = |bytes: u64| format!("{} MiB", bytes >> 20);
-        let kind = if self.software { "software: this machine's processor" } else { "hardware" };
+        let kind = if self.software {
+            "software: this machine's processor"
+        } else {
+            "hardware"
+        };
         let rows = [
             ("adapter", self.name.clone()),
             ("driver", self.driver.clone()),
             ("backend", self.backend.clone()),
             ("kind", kind.to_owned()),
-            ("vector width", self.vector_width.map_or("–".into(), |bits| format!("{bits} bits"))),
-            ("storage binding", mebibytes(self.max_storage_buffer_binding_size)),
+            (
+                "vector width",
+                self.vector_width
+                    .map_or("–".into(), |bits| format!("{bits} bits")),
+            ),
+            (
+                "storage binding",
+                mebibytes(self.max_storage_buffer_binding_size),
+            ),
             ("buffer", mebibytes(self.max_buffer_size)),
-            ("storage buffers", format!("{} per kernel", self.max_storage_buffers_per_shader_stage)),
-            ("workgroups", format!("{} per dimension", self.max_compute_workgroups_per_dimension)),
-            ("workgroup", format!("{} threads", self.max_compute_invocations_per_workgroup)),
-            ("workgroup memory", format!("{} KiB", self.max_compute_workgroup_storage_size >> 10)),
-            ("offset alignment", format!("{} bytes", self.min_storage_buffer_offset_alignment)),
-            ("timestamps", if self.timestamps { "yes" } else { "no" }.to_owned()),
+            (
+                "storage buffers",
+                format!("{} per kernel", self.max_storage_buffers_per_shader_stage),
+            ),
+            (
+                "workgroups",
+                format!(
+                    "{} per dimension",
+                    self.max_compute_workgroups_per_dimension
+                ),
+            ),
+            (
+                "workgroup",
+                format!("{} threads", self.max_compute_invocations_per_workgroup),
+            ),
+            (
+                "workgroup memory",
+                format!("{} KiB", self.max_compute_workgroup_storage_size >> 10),
+            ),
+            (
+                "offset alignment",
+                format!("{} bytes", self.min_storage_buffer_offset_alignment),
+            ),
+            (
+                "timestamps",
+                if self.timestamps { "yes" } else { "no" }.to_owned(),
+            ),
         ];
         print_rows("device", &rows);
     }
@@ -215,7 +252,13 @@ impl Sizes {
 
     fn print(&self) {
         let rows = [
-            ("sizes", format!("nq {}  nv {}  nu {}  na {}", self.nq, self.nv, self.nu, self.na)),
+            (
+                "sizes",
+                format!(
+                    "nq {}  nv {}  nu {}  na {}",
+                    self.nq, self.nv, self.nu, self.na
+                ),
+            ),
             (
                 "",
                 format!(
@@ -223,7 +266,10 @@ impl Sizes {
                     self.nbody, self.njnt, self.ngeom, self.nsite, self.nsensor, self.nkey
                 ),
             ),
-            ("timestep", format!("{} s, {}", self.timestep, self.integrator)),
+            (
+                "timestep",
+                format!("{} s, {}", self.timestep, self.integrator),
+            ),
         ];
         print_rows(&format!("model {}", self.name), &rows);
     }
@@ -252,20 +298,52 @@ impl TaskReport {
             control_dt: spec.control_dt,
             substeps: spec.substeps(&definition.model)?,
             max_episode_steps: spec.max_episode_steps,
-            actions: spec.actions.iter().map(|action| action.name.clone()).collect(),
-            observations: spec.groups.iter().map(|group| (group.name.clone(), group.dim())).collect(),
-            rewards: spec.rewards.iter().map(|term| (term.name.clone(), term.weight)).collect(),
-            terminations: spec.terminations.iter().map(|term| term.name.clone()).collect(),
-            commands: spec.commands.iter().map(|command| command.name.clone()).collect(),
+            actions: spec
+                .actions
+                .iter()
+                .map(|action| action.name.clone())
+                .collect(),
+            observations: spec
+                .groups
+                .iter()
+                .map(|group| (group.name.clone(), group.dim()))
+                .collect(),
+            rewards: spec
+                .rewards
+                .iter()
+                .map(|term| (term.name.clone(), term.weight))
+                .collect(),
+            terminations: spec
+                .terminations
+                .iter()
+                .map(|term| term.name.clone())
+                .collect(),
+            commands: spec
+                .commands
+                .iter()
+                .map(|command| command.name.clone())
+                .collect(),
         })
     }
 
     fn print(&self) {
-        let observations = self.observations.iter().map(|(group, dim)| format!("{group} {dim}"));
-        let rewards = self.rewards.iter().map(|(term, weight)| format!("{term} × {weight}"));
+        let observations = self
+            .observations
+            .iter()
+            .map(|(group, dim)| format!("{group} {dim}"));
+        let rewards = self
+            .rewards
+            .iter()
+            .map(|(term, weight)| format!("{term} × {weight}"));
         let rows = [
-            ("control step", format!("{} s, {} physics steps", self.control_dt, self.substeps)),
-            ("episode", format!("{} control steps", self.max_episode_steps)),
+            (
+                "control step",
+                format!("{} s, {} physics steps", self.control_dt, self.substeps),
+            ),
+            (
+                "episode",
+                format!("{} control steps", self.max_episode_steps),
+            ),
             ("action", self.actions.join(", ")),
             ("observation", observations.collect::<Vec<_>>().join(", ")),
             ("reward", rewards.collect::<Vec<_>>().join(", ")),
@@ -304,7 +382,14 @@ impl KernelReport {
                 Some(kernel.compile_time())
             }
         };
-        let Operations { total, divisions, loads, stores, carries, by_stage } = graph.operations();
+        let Operations {
+            total,
+            divisions,
+            loads,
+            stores,
+            carries,
+            by_stage,
+        } = graph.operations();
         Ok(Self {
             name: graph.name().to_owned(),
             operations: total,
@@ -321,13 +406,28 @@ impl KernelReport {
 
     fn print(&self) {
         let mut rows = vec![
-            ("operations", format!("{} ({} divisions and square roots)", self.operations, self.divisions)),
-            ("carried", format!("{} numbers from substep to substep", self.carries)),
-            ("memory", format!("{} loads, {} stores", self.loads, self.stores)),
+            (
+                "operations",
+                format!(
+                    "{} ({} divisions and square roots)",
+                    self.operations, self.divisions
+                ),
+            ),
+            (
+                "carried",
+                format!("{} numbers from substep to substep", self.carries),
+            ),
+            (
+                "memory",
+                format!("{} loads, {} stores", self.loads, self.stores),
+            ),
             ("WGSL", format!("{} kB", self.wgsl.div_ceil(1000))),
         ];
         if let (Some(naga), Some(driver)) = (self.naga_seconds, self.driver_seconds) {
-            rows.push(("compile time", format!("{naga:.2} s naga, {driver:.2} s driver")));
+            rows.push((
+                "compile time",
+                format!("{naga:.2} s naga, {driver:.2} s driver"),
+            ));
         }
         print_rows(&format!("kernel {}", self.name), &rows);
         say!("  operations by stage");
@@ -338,7 +438,11 @@ impl KernelReport {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn print_rows(title: &str, rows: &[(&str, String)]) {

@@ -53,7 +53,10 @@ pub(super) fn rate(units: f64, mut work: impl FnMut(u32) -> Result<()>) -> Resul
             cpu.push(done / (after - before).as_secs_f64().max(1e-3));
         }
     }
-    Ok(Rate { per_second: spread(&wall), per_cpu_second: (cpu.len() == REPEATS).then(|| spread(&cpu)) })
+    Ok(Rate {
+        per_second: spread(&wall),
+        per_cpu_second: (cpu.len() == REPEATS).then(|| spread(&cpu)),
+    })
 }
 
 /// The spread of at least one figure.
@@ -66,7 +69,11 @@ pub(super) fn spread(figures: &[f64]) -> Spread {
     } else {
         0.5 * (sorted[middle - 1] + sorted[middle])
     };
-    Spread { median, min: sorted[0], max: sorted[sorted.len() - 1] }
+    Spread {
+        median,
+        min: sorted[0],
+        max: sorted[sorted.len() - 1],
+    }
 }
 
 /// CPU time of all threads of this process so far, the finished ones included.
@@ -87,7 +94,14 @@ mod tests {
 
     #[test]
     fn the_median_of_odd_and_even_numbers() {
-        assert_eq!(spread(&[3.0, 1.0, 2.0]), Spread { median: 2.0, min: 1.0, max: 3.0 });
+        assert_eq!(
+            spread(&[3.0, 1.0, 2.0]),
+            Spread {
+                median: 2.0,
+                min: 1.0,
+                max: 3.0
+            }
+        );
         assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]).median, 2.5);
     }
 

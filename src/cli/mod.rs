@@ -17,14 +17,26 @@
 
 mod bench;
 mod controls;
+#[cfg(feature = "learn")]
+mod eval;
+#[cfg(feature = "learn")]
+mod export;
 mod info;
 mod measure;
 mod new;
 mod npz;
 mod oracle;
 mod output;
+#[cfg(feature = "learn")]
+mod replay;
 mod rollout;
+#[cfg(feature = "learn")]
+mod saved;
+#[cfg(feature = "learn")]
+mod settings;
 mod subject;
+#[cfg(feature = "learn")]
+mod train;
 
 use std::process::ExitCode;
 
@@ -37,7 +49,12 @@ use output::note;
 
 /// Thousands of randomized physics worlds, stepped and learned from on one GPU.
 #[derive(Parser)]
-#[command(name = "manyworlds", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "manyworlds",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
@@ -48,6 +65,14 @@ enum Command {
     Info(info::Arguments),
     Rollout(rollout::Arguments),
     Bench(bench::Arguments),
+    #[cfg(feature = "learn")]
+    Train(train::Arguments),
+    #[cfg(feature = "learn")]
+    Eval(eval::Arguments),
+    #[cfg(feature = "learn")]
+    Export(export::Arguments),
+    #[cfg(feature = "learn")]
+    Replay(replay::Arguments),
     New(new::Arguments),
 }
 
@@ -59,7 +84,7 @@ pub fn run(registry: Registry) -> ExitCode {
         Err(code) => return code,
     };
     match execute(command, &registry) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(error) => {
             note!("error: {error}");
             ExitCode::FAILURE
@@ -67,34 +92,50 @@ pub fn run(registry: Registry) -> ExitCode {
     }
 }
 
-fn execute(command: Command, registry: &Registry) -> Result<()> {
+fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
     match command {
-        Command::Info(arguments) => info::run(&arguments, registry),
-        Command::Rollout(arguments) => rollout::run(&arguments),
-        Command::Bench(arguments) => bench::run(&arguments, registry),
-        Command::New(arguments) => new::run(&arguments),
+        Command::Info(arguments) => info::run(&arguments, registry)?,
+        Command::Rollout(arguments) => rollout::run(&arguments)?,
+        Command::Bench(arguments) => bench::run(&arguments, registry)?,
+        #[cfg(feature = "learn")]
+        Command::Train(arguments) => return train::run(&arguments, registry),
+        #[cfg(feature = "learn")]
+        Command::Eval(arguments) => eval::run(&arguments, registry)?,
+        #[cfg(feature = "learn")]
+        Command::Export(arguments) => export::run(&arguments)?,
+        #[cfg(feature = "learn")]
+        Command::Replay(arguments) => replay::run(&arguments, registry)?,
+        Command::New(arguments) => new::run(&arguments)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Reads the arguments; help is printed, and errors become one line.
 fn parse(registry: &Registry) -> Result<Command, ExitCode> {
-    let tasks: Vec<String> = registry.list().map(|(name, about)| format!("  {name:<20} {about}")).collect();
+    let tasks: Vec<String> = registry
+        .list()
+        .map(|(name, about)| format!("  {name:<20} {about}"))
+        .collect();
     let command = CommandLine::command().after_help(format!("Tasks:\n{}", tasks.join("\n")));
-    let parsed = command.try_get_matches().and_then(|matches| CommandLine::from_arg_matches(&matches));
-    parsed.map(|line| line.command).map_err(|error| match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            let _ = error.print();
-            ExitCode::SUCCESS
-        }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::from(USAGE)
-        }
-        _ => {
-            note!("error: {}", usage_error(&error));
-            ExitCode::from(USAGE)
-        }
-    })
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| CommandLine::from_arg_matches(&matches));
+    parsed
+        .map(|line| line.command)
+        .map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                let _ = error.print();
+                ExitCode::SUCCESS
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                let _ = error.print();
+                ExitCode::from(USAGE)
+            }
+            _ => {
+                note!("error: {}", usage_error(&error));
+                ExitCode::from(USAGE)
+            }
+        })
 }
 
 /// The exit status of a command line that makes no sense, as clap and most tools have it.
@@ -105,18 +146,24 @@ fn usage_error(error: &clap::Error) -> Error {
     let page = error.render().to_string();
     let cause: Vec<&str> = page.lines().take_while(|line| !line.is_empty()).collect();
     let cause = cause.join(" ");
-    let suggestions = [ContextKind::SuggestedSubcommand, ContextKind::SuggestedArg, ContextKind::SuggestedValue]
-        .into_iter()
-        .find_map(|kind| match error.get(kind) {
-            Some(ContextValue::String(name)) => Some(name.clone()),
-            Some(ContextValue::Strings(names)) => names.first().cloned(),
-            _ => None,
-        });
+    let suggestions = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ]
+    .into_iter()
+    .find_map(|kind| match error.get(kind) {
+        Some(ContextValue::String(name)) => Some(name.clone()),
+        Some(ContextValue::Strings(names)) => names.first().cloned(),
+        _ => None,
+    });
     let hint = match suggestions {
         Some(name) => format!("did you mean `{name}`?"),
         None => "--help shows what there is".into(),
     };
-    Error::invalid(cause.strip_prefix("error: ").unwrap_or(&cause)).context("command line").hint(hint)
+    Error::invalid(cause.strip_prefix("error: ").unwrap_or(&cause))
+        .context("command line")
+        .hint(hint)
 }
 
 /// A panic is never an answer to bad input: it is a bug, here or in a task, and says so in one line.
@@ -126,9 +173,13 @@ fn report_bugs() {
         if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
             whole(panic);
         }
-        let cause = panic.payload_as_str().unwrap_or("a panic without a message");
+        let cause = panic
+            .payload_as_str()
+            .unwrap_or("a panic without a message");
         let cause = cause.split_whitespace().collect::<Vec<_>>().join(" ");
-        let place = panic.location().map_or_else(String::new, |at| format!("{}:{}: ", at.file(), at.line()));
+        let place = panic
+            .location()
+            .map_or_else(String::new, |at| format!("{}:{}: ", at.file(), at.line()));
         note!(
             "error: internal: {place}{cause} (a bug in manyworlds or in the task: please report this line and the \
              command; RUST_BACKTRACE=1 shows the way there)"
@@ -142,7 +193,9 @@ mod tests {
 
     fn error(arguments: &[&str]) -> String {
         let line = std::iter::once("manyworlds").chain(arguments.iter().copied());
-        let error = CommandLine::try_parse_from(line).err().expect("a wrong command line");
+        let error = CommandLine::try_parse_from(line)
+            .err()
+            .expect("a wrong command line");
         usage_error(&error).to_string()
     }
 
@@ -154,7 +207,11 @@ mod tests {
     #[test]
     fn wrong_arguments_become_one_line_with_a_hint() {
         let typo = error(&["rolout"]);
-        assert!(typo.contains("unrecognized subcommand 'rolout'") && typo.contains("did you mean `rollout`"), "{typo}");
+        assert!(
+            typo.contains("unrecognized subcommand 'rolout'")
+                && typo.contains("did you mean `rollout`"),
+            "{typo}"
+        );
         let flag = error(&["rollout", "x.xml", "--stepz", "3"]);
         assert!(flag.contains("did you mean `--steps`"), "{flag}");
         let value = error(&["rollout", "x.xml", "--steps", "many"]);
@@ -162,7 +219,10 @@ mod tests {
         let missing = error(&["rollout"]);
         assert!(missing.contains("<MODEL.xml>"), "{missing}");
         for line in [typo, flag, value, missing] {
-            assert!(line.starts_with("command line: ") && !line.contains('\n'), "{line}");
+            assert!(
+                line.starts_with("command line: ") && !line.contains('\n'),
+                "{line}"
+            );
         }
     }
 }

@@ -37,16 +37,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let path = &arguments.path;
     let name = crate_name(path)?;
     if path.symlink_metadata().is_ok() {
-        return Err(Error::invalid("exists already").context(path.display()).hint("choose another name"));
+        return Err(Error::invalid("exists already")
+            .context(path.display())
+            .hint("choose another name"));
     }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     if !folder.is_dir() {
-        return Err(Error::io(format!("there is no folder {}", folder.display()))
-            .context(path.display())
-            .hint("create it first"));
+        return Err(
+            Error::io(format!("there is no folder {}", folder.display()))
+                .context(path.display())
+                .hint("create it first"),
+        );
     }
     // Everything is written into a neighbour, which then takes the name: there is never half a crate.
     let partial = folder.join(format!(".{name}.{}.partial", std::process::id()));
@@ -57,20 +61,34 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     })?;
 
     let task = name.replace('-', "_");
-    say!("made {}: a task `{task}` (src/task.rs, src/task.toml, src/model.xml)", path.display());
-    say!("  cd {} && cargo run --release -- train {task}", path.display());
+    say!(
+        "made {}: a task `{task}` (src/task.rs, src/task.toml, src/model.xml)",
+        path.display()
+    );
+    say!(
+        "  cd {} && cargo run --release -- train {task}",
+        path.display()
+    );
     Ok(())
 }
 
 fn write(folder: &Path, name: &str) -> Result<()> {
     let source = Source::find();
     let task = name.replace('-', "_");
-    let values = [("name", name.to_owned()), ("task", task), ("dependency", source.dependency())];
+    let values = [
+        ("name", name.to_owned()),
+        ("task", task),
+        ("dependency", source.dependency()),
+    ];
     for (file, template) in FILES {
         put(&folder.join(file), template, &values)?;
     }
     if let Some(target) = &source.target {
-        put(&folder.join(".cargo/config.toml"), CARGO_CONFIG, &[("target", quoted(target))])?;
+        put(
+            &folder.join(".cargo/config.toml"),
+            CARGO_CONFIG,
+            &[("target", quoted(target))],
+        )?;
     }
     if let Some(lock) = &source.lock {
         // The same versions, so that what is compiled already fits; cargo drops what the crate does not need.
@@ -104,8 +122,15 @@ impl Source {
     fn find() -> Self {
         let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         let folder = Some(folder).filter(|folder| folder.join("src/cli/scaffold").is_dir());
-        let lock = folder.as_ref().map(|folder| folder.join("Cargo.lock")).filter(|lock| lock.is_file());
-        Self { folder, lock, target: target_folder() }
+        let lock = folder
+            .as_ref()
+            .map(|folder| folder.join("Cargo.lock"))
+            .filter(|lock| lock.is_file());
+        Self {
+            folder,
+            lock,
+            target: target_folder(),
+        }
     }
 
     fn dependency(&self) -> String {
@@ -157,11 +182,70 @@ fn crate_name(path: &Path) -> Result<String> {
 
 /// Rust's keywords, and names that mean something else to cargo or to the new crate's code.
 const RESERVED: [&str; 64] = [
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const", "continue", "core", "crate",
-    "deps", "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in",
-    "incremental", "let", "loop", "macro", "manyworlds", "match", "mod", "move", "mut", "override", "priv",
-    "proc_macro", "pub", "ref", "return", "self", "static", "std", "struct", "super", "task", "test", "trait", "true",
-    "try", "type", "typeof", "union", "unsafe", "unsized", "use", "virtual", "where", "while", "yield", "main",
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "build",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "deps",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "examples",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "incremental",
+    "let",
+    "loop",
+    "macro",
+    "manyworlds",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "task",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "union",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+    "main",
 ];
 
 #[cfg(test)]
@@ -170,11 +254,27 @@ mod tests {
 
     #[test]
     fn names_that_cargo_refuses_are_refused() {
-        for name in ["", "..", "/", "9lives", "a b", "é", "fn", "manyworlds", "self", "-x", "a.b"] {
+        for name in [
+            "",
+            "..",
+            "/",
+            "9lives",
+            "a b",
+            "é",
+            "fn",
+            "manyworlds",
+            "self",
+            "-x",
+            "a.b",
+        ] {
             let error = crate_name(Path::new(name)).unwrap_err().to_string();
             assert!(error.contains('('), "{error}");
         }
-        for (path, name) in [("my-robot", "my-robot"), ("some/where/arm_2", "arm_2"), ("x/", "x")] {
+        for (path, name) in [
+            ("my-robot", "my-robot"),
+            ("some/where/arm_2", "arm_2"),
+            ("x/", "x"),
+        ] {
             assert_eq!(crate_name(Path::new(path)).unwrap(), name);
         }
     }
@@ -187,7 +287,10 @@ mod tests {
             let text = fs::read_to_string(folder.join(file)).unwrap();
             assert!(!text.contains("{{") && !text.is_empty(), "{file}: {text}");
         }
-        let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml")).unwrap().parse().unwrap();
+        let manifest: toml::Table = fs::read_to_string(folder.join("Cargo.toml"))
+            .unwrap()
+            .parse()
+            .unwrap();
         assert_eq!(manifest["package"]["name"].as_str(), Some("my-robot"));
         fs::remove_dir_all(folder).unwrap();
     }

@@ -6,7 +6,9 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use ndarray::{ArrayD, IxDyn, OwnedRepr};
-use ndarray_npy::{NpzReader, NpzWriter, ReadNpyError, ReadNpzError, ReadableElement, WritableElement};
+use ndarray_npy::{
+    NpzReader, NpzWriter, ReadNpyError, ReadNpzError, ReadableElement, WritableElement,
+};
 
 use super::output;
 use crate::error::{Error, Result, near_matches};
@@ -32,17 +34,29 @@ pub(super) struct Extent {
 impl Extent {
     /// A dimension of a given size.
     pub(super) fn exactly(name: &'static str, size: usize) -> Self {
-        Self { name, size: Some(size), broadcast: false }
+        Self {
+            name,
+            size: Some(size),
+            broadcast: false,
+        }
     }
 
     /// A dimension of any size but 0.
     pub(super) fn any(name: &'static str) -> Self {
-        Self { name, size: None, broadcast: false }
+        Self {
+            name,
+            size: None,
+            broadcast: false,
+        }
     }
 
     /// The worlds: `N` if it is known, or 1.
     pub(super) fn worlds(size: Option<usize>) -> Self {
-        Self { name: "N", size, broadcast: true }
+        Self {
+            name: "N",
+            size,
+            broadcast: true,
+        }
     }
 
     fn fits(&self, size: usize) -> bool {
@@ -67,7 +81,10 @@ impl Archive {
         let place = |error: Error| error.context(path.display());
         let file = File::open(path).map_err(|error| place(error.into()))?;
         let unreadable = |error: ReadNpzError| {
-            place(Error::invalid(format!("no readable npz archive: {error}")).hint("write it with numpy.savez"))
+            place(
+                Error::invalid(format!("no readable npz archive: {error}"))
+                    .hint("write it with numpy.savez, not savez_compressed"),
+            )
         };
         let mut reader = NpzReader::new(BufReader::new(file)).map_err(unreadable)?;
         let names = reader.names().map_err(unreadable)?;
@@ -78,24 +95,46 @@ impl Archive {
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("it may hold: {}", known.join(", ")),
                 };
-                return Err(place(Error::invalid(format!("unknown array `{name}`")).hint(hint)));
+                return Err(place(
+                    Error::invalid(format!("unknown array `{name}`")).hint(hint),
+                ));
             }
         }
-        Ok(Self { path: path.to_owned(), reader, names })
+        Ok(Self {
+            path: path.to_owned(),
+            reader,
+            names,
+        })
     }
 
     /// The array of that name with `extents`, or none where the archive has no such array.
-    pub(super) fn optional(&mut self, name: &str, extents: &[Extent]) -> Result<Option<ArrayD<f64>>> {
+    pub(super) fn optional(
+        &mut self,
+        name: &str,
+        extents: &[Extent],
+    ) -> Result<Option<ArrayD<f64>>> {
         if !self.names.iter().any(|known| known == name) {
             return Ok(None);
         }
-        let array = self.floats(name).map_err(|error| error.context(format!("array {name}")).context(self.path.display()))?;
-        let found = array.shape();
-        if found.len() != extents.len() || !extents.iter().zip(found).all(|(extent, size)| extent.fits(*size)) {
-            let expected: Vec<String> = extents.iter().map(Extent::to_string).collect();
-            return Err(Error::invalid(format!("found shape {found:?}, expected [{}]", expected.join(", ")))
+        let array = self.floats(name).map_err(|error| {
+            error
                 .context(format!("array {name}"))
-                .context(self.path.display()));
+                .context(self.path.display())
+        })?;
+        let found = array.shape();
+        if found.len() != extents.len()
+            || !extents
+                .iter()
+                .zip(found)
+                .all(|(extent, size)| extent.fits(*size))
+        {
+            let expected: Vec<String> = extents.iter().map(Extent::to_string).collect();
+            return Err(Error::invalid(format!(
+                "found shape {found:?}, expected [{}]",
+                expected.join(", ")
+            ))
+            .context(format!("array {name}"))
+            .context(self.path.display()));
         }
         Ok(Some(array))
     }
@@ -104,7 +143,11 @@ impl Archive {
     pub(super) fn required(&mut self, name: &str, extents: &[Extent]) -> Result<ArrayD<f64>> {
         self.optional(name, extents)?.ok_or_else(|| {
             let expected: Vec<String> = extents.iter().map(Extent::to_string).collect();
-            let found = if self.names.is_empty() { "nothing".into() } else { self.names.join(", ") };
+            let found = if self.names.is_empty() {
+                "nothing".into()
+            } else {
+                self.names.join(", ")
+            };
             Error::invalid(format!("there is no array `{name}`; found {found}"))
                 .context(self.path.display())
                 .hint(format!("add {name} with shape [{}]", expected.join(", ")))
@@ -113,11 +156,15 @@ impl Archive {
 
     fn floats(&mut self, name: &str) -> Result<ArrayD<f64>> {
         match self.typed::<f64>(name) {
-            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(found))) => match self.typed::<f32>(name) {
-                Ok(array) => Ok(array.mapv(f64::from)),
-                Err(_) => Err(Error::invalid(format!("found dtype {found}, expected float64 or float32"))
+            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(found))) => {
+                match self.typed::<f32>(name) {
+                    Ok(array) => Ok(array.mapv(f64::from)),
+                    Err(_) => Err(Error::invalid(format!(
+                        "found dtype {found}, expected float64 or float32"
+                    ))
                     .hint("convert it with .astype(numpy.float64)")),
-            },
+                }
+            }
             Err(error) => Err(Error::invalid(error)),
             Ok(array) => Ok(array),
         }
@@ -143,10 +190,18 @@ pub(super) struct Arrays<'f>(NpzWriter<&'f mut std::io::BufWriter<File>>);
 
 impl Arrays<'_> {
     /// Adds `values` in row-major order.
-    pub(super) fn add<T: WritableElement + Clone>(&mut self, name: &str, shape: &[usize], values: Vec<T>) -> Result<()> {
-        let array = ArrayD::from_shape_vec(IxDyn(shape), values)
-            .map_err(|error| Error::invalid(format!("{error} {shape:?}")).context(format!("array {name}")))?;
-        self.0.add_array(name, &array).map_err(|error| Error::io(error).context(format!("array {name}")))
+    pub(super) fn add<T: WritableElement + Clone>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: Vec<T>,
+    ) -> Result<()> {
+        let array = ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| {
+            Error::invalid(format!("{error} {shape:?}")).context(format!("array {name}"))
+        })?;
+        self.0
+            .add_array(name, &array)
+            .map_err(|error| Error::io(error).context(format!("array {name}")))
     }
 }
 
@@ -155,16 +210,21 @@ mod tests {
     use super::*;
 
     fn written(name: &str, fill: impl FnOnce(&mut Arrays<'_>) -> Result<()>) -> PathBuf {
-        let path = std::env::temp_dir().join(format!("manyworlds-npz-{name}-{}.npz", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("manyworlds-npz-{name}-{}.npz", std::process::id()));
         write(&path, fill).expect("a temporary file");
         path
     }
 
     #[test]
     fn single_precision_and_broadcast_are_read() {
-        let path = written("f32", |arrays| arrays.add("qpos", &[1, 2], vec![1.5f32, 2.5]));
+        let path = written("f32", |arrays| {
+            arrays.add("qpos", &[1, 2], vec![1.5f32, 2.5])
+        });
         let mut archive = Archive::open(&path, &["qpos"]).unwrap();
-        let array = archive.required("qpos", &[Extent::worlds(Some(8)), Extent::exactly("nq", 2)]).unwrap();
+        let array = archive
+            .required("qpos", &[Extent::worlds(Some(8)), Extent::exactly("nq", 2)])
+            .unwrap();
         assert_eq!(array.as_slice().unwrap(), [1.5, 2.5]);
         std::fs::remove_file(path).unwrap();
     }
@@ -178,22 +238,35 @@ mod tests {
         let mut archive = Archive::open(&path, &["qpos", "qvel"]).unwrap();
         let extents = [Extent::worlds(Some(8)), Extent::exactly("nq", 2)];
         let error = archive.required("qpos", &extents).unwrap_err().to_string();
-        assert!(error.ends_with("array qpos: found shape [3, 2], expected [N = 8 or 1, nq = 2]"), "{error}");
+        assert!(
+            error.ends_with("array qpos: found shape [3, 2], expected [N = 8 or 1, nq = 2]"),
+            "{error}"
+        );
         let error = archive.required("qvel", &extents).unwrap_err().to_string();
-        assert!(error.contains("array qvel: found dtype") && error.contains("<i8"), "{error}");
+        assert!(
+            error.contains("array qvel: found dtype") && error.contains("<i8"),
+            "{error}"
+        );
         let error = archive.required("act", &extents).unwrap_err().to_string();
-        assert!(error.contains("no array `act`; found qpos, qvel"), "{error}");
-        let error = Archive::open(&path, &["qpos", "qvol"]).err().unwrap().to_string();
+        assert!(
+            error.contains("no array `act`; found qpos, qvel"),
+            "{error}"
+        );
+        let error = Archive::open(&path, &["qpos", "qvol"])
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("did you mean `qvol`"), "{error}");
         std::fs::remove_file(path).unwrap();
     }
 
     #[test]
     fn a_file_that_is_no_archive_is_refused() {
-        let path = std::env::temp_dir().join(format!("manyworlds-npz-text-{}.npz", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("manyworlds-npz-text-{}.npz", std::process::id()));
         std::fs::write(&path, "not a zip").unwrap();
         let error = Archive::open(&path, &[]).err().unwrap().to_string();
-        assert!(error.contains("numpy.savez"), "{error}");
+        assert!(error.contains("numpy.savez,"), "{error}");
         std::fs::remove_file(path).unwrap();
         assert!(Archive::open(Path::new("no-such.npz"), &[]).is_err());
     }

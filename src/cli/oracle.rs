@@ -23,8 +23,10 @@ pub(super) const BENCH: Script = Script {
 };
 
 /// Draws recorded states.
-pub(super) const REPLAY: Script =
-    Script { name: "replay.py", source: include_str!("../../tests/oracle/replay.py") };
+pub(super) const REPLAY: Script = Script {
+    name: "replay.py",
+    source: include_str!("../../tests/oracle/replay.py"),
+};
 
 const REQUIREMENTS: &str = "mujoco==3.17.0, numpy and pillow";
 
@@ -39,13 +41,21 @@ impl Script {
             .stdin(Stdio::null())
             .output()
             .map_err(|error| {
-                Error::io(error).context(python.display()).hint("check MANYWORLDS_ORACLE")
+                Error::io(error)
+                    .context(python.display())
+                    .hint("check MANYWORLDS_ORACLE")
             })?;
         if !output.status.success() {
             // The last line is the script's own cause, or that of Python's traceback.
             let errors = String::from_utf8_lossy(&output.stderr);
-            let cause = errors.trim_end().lines().last().unwrap_or("it said nothing");
-            let cause = cause.strip_prefix(self.name).map_or(cause, |rest| rest.trim_start_matches([':', ' ']));
+            let cause = errors
+                .trim_end()
+                .lines()
+                .last()
+                .unwrap_or("it said nothing");
+            let cause = cause
+                .strip_prefix(self.name)
+                .map_or(cause, |rest| rest.trim_start_matches([':', ' ']));
             let mut error = Error::invalid(cause).context(self.name);
             if cause.starts_with("ModuleNotFoundError") {
                 error = error.hint(format!("{} needs {REQUIREMENTS}", python.display()));
@@ -53,9 +63,15 @@ impl Script {
             return Err(error);
         }
         let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(text.trim_end().lines().last().unwrap_or(""))
-            .map_err(|error| Error::io(format!("its output is no JSON: {error}")).context(self.name))
+        serde_json::from_str(text.trim_end().lines().last().unwrap_or("")).map_err(|error| {
+            Error::io(format!("its output is no JSON: {error}")).context(self.name)
+        })
     }
+}
+
+/// Whether there is a Python to ask.
+pub(super) fn check() -> Result<()> {
+    python().map(drop)
 }
 
 /// `$MANYWORLDS_ORACLE`, else the Python that `./x test` installed in this crate's repository.

@@ -87,7 +87,11 @@ impl Progress {
             Shown::Lines { next } if Instant::now() >= *next => {
                 *next = Instant::now() + BETWEEN_LINES;
                 let percent = 100.0 * done as f64 / self.total.max(1) as f64;
-                note!("{}: {done} of {} ({percent:.0} %)  {message}", self.what, self.total);
+                note!(
+                    "{}: {done} of {} ({percent:.0} %)  {message}",
+                    self.what,
+                    self.total
+                );
             }
             Shown::Lines { .. } => {}
         }
@@ -129,7 +133,9 @@ pub(super) fn write_atomically(
     let written = (|| {
         let mut writer = BufWriter::new(File::create(&partial)?);
         fill(&mut writer)?;
-        let file = writer.into_inner().map_err(|error| Error::from(error.into_error()))?;
+        let file = writer
+            .into_inner()
+            .map_err(|error| Error::from(error.into_error()))?;
         file.sync_all()?;
         fs::rename(&partial, path)?;
         Ok(())
@@ -157,7 +163,7 @@ pub(super) fn short(value: f64) -> String {
     let prefixes = [(1e9, " G"), (1e6, " M"), (1e3, " k")];
     match prefixes.iter().find(|(unit, _)| value.abs() >= *unit) {
         Some((unit, prefix)) => format!("{:.3}{prefix}", value / unit),
-        None => format!("{value:.1}"),
+        None => format!("{}", (10.0 * value).round() / 10.0),
     }
 }
 
@@ -166,7 +172,8 @@ mod tests {
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("manyworlds-output-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("manyworlds-output-{name}-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a temporary folder");
         folder
     }
@@ -188,8 +195,13 @@ mod tests {
 
     #[test]
     fn a_target_in_a_missing_folder_is_refused_at_once() {
-        let error = check_target(Path::new("no-such-folder/x.npz")).unwrap_err().to_string();
-        assert!(error.contains("no folder no-such-folder") && error.contains("create it"), "{error}");
+        let error = check_target(Path::new("no-such-folder/x.npz"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no folder no-such-folder") && error.contains("create it"),
+            "{error}"
+        );
         assert!(check_target(Path::new("x.npz")).is_ok());
         assert!(check_target(Path::new("/")).is_err());
     }

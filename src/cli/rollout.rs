@@ -81,14 +81,20 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         Place::Gpu => Some(subject::open_device()?),
         Place::Host => None,
     };
-    let target = context.as_ref().map_or(Target::Host(Precision::Double), Target::Gpu);
+    let target = context
+        .as_ref()
+        .map_or(Target::Host(Precision::Double), Target::Gpu);
     note!(
         "{}: {} worlds × {} steps of {} s{}",
         arguments.model.display(),
         plan.worlds,
         plan.steps,
         model.opt.timestep,
-        if context.is_none() { " on the host, in double precision" } else { "" }
+        if context.is_none() {
+            " on the host, in double precision"
+        } else {
+            ""
+        }
     );
     let mut physics = Physics::new(&model, plan.worlds, target)?;
     plan.start(&mut physics)?;
@@ -118,19 +124,31 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let (Some(record), Some(path)) = (record, &arguments.out) {
         let moments = record.moments;
         record.write(path, &model, &plan)?;
-        say!("wrote {}: {moments} moments of {} worlds", path.display(), plan.worlds);
+        say!(
+            "wrote {}: {moments} moments of {} worlds",
+            path.display(),
+            plan.worlds
+        );
     }
     let total = f64::from(plan.steps) * plan.worlds as f64;
-    say!("{} steps in {seconds:.2} s, compiling and recording included", output::short(total));
+    say!(
+        "{} steps in {seconds:.2} s, reading back and recording included",
+        output::short(total)
+    );
     report(&status);
     Ok(())
 }
 
 /// Names the worlds that went wrong.
 fn report(status: &[u32]) {
-    let wrong: Vec<usize> = (0..status.len()).filter(|world| status[*world] != 0).collect();
+    let wrong: Vec<usize> = (0..status.len())
+        .filter(|world| status[*world] != 0)
+        .collect();
     let Some(first) = wrong.first() else { return };
-    let causes: Vec<String> = Cause::of(status[*first]).iter().map(Cause::to_string).collect();
+    let causes: Vec<String> = Cause::of(status[*first])
+        .iter()
+        .map(Cause::to_string)
+        .collect();
     note!(
         "warning: {} of {} worlds went wrong, the first is world {first}: {}",
         wrong.len(),
@@ -166,9 +184,18 @@ impl Plan {
         let [mut qpos, mut qvel, mut act] = [None, None, None];
         if let Some(path) = &arguments.init {
             let mut archive = Archive::open(path, &["qpos", "qvel", "act"])?;
-            let sizes = [("qpos", "nq", model.nq), ("qvel", "nv", model.nv), ("act", "na", model.na)];
-            for ((name, extent, size), array) in sizes.into_iter().zip([&mut qpos, &mut qvel, &mut act]) {
-                *array = archive.optional(name, &[Extent::worlds(worlds), Extent::exactly(extent, size)])?;
+            let sizes = [
+                ("qpos", "nq", model.nq),
+                ("qvel", "nv", model.nv),
+                ("act", "na", model.na),
+            ];
+            for ((name, extent, size), array) in
+                sizes.into_iter().zip([&mut qpos, &mut qvel, &mut act])
+            {
+                *array = archive.optional(
+                    name,
+                    &[Extent::worlds(worlds), Extent::exactly(extent, size)],
+                )?;
                 worlds = counted(worlds, array.as_ref().map(|array| array.shape()[0]));
             }
         }
@@ -182,17 +209,22 @@ impl Plan {
                         .context("--ctrl")
                         .hint("write zero, random or the name of an npz file"));
                 }
-                let extents =
-                    [Extent::any("K"), Extent::worlds(worlds), Extent::exactly("nu", model.nu)];
+                let extents = [
+                    Extent::any("K"),
+                    Extent::worlds(worlds),
+                    Extent::exactly("nu", model.nu),
+                ];
                 let array = Archive::open(path, &["ctrl"])?.required("ctrl", &extents)?;
                 worlds = counted(worlds, Some(array.shape()[1]));
                 let given = array.shape()[0];
                 if let Some(steps) = arguments.steps
                     && steps as usize > given
                 {
-                    return Err(Error::invalid(format!("ctrl has {given} steps, --steps asks for {steps}"))
-                        .context(path.display())
-                        .hint("give fewer steps or more controls"));
+                    return Err(Error::invalid(format!(
+                        "ctrl has {given} steps, --steps asks for {steps}"
+                    ))
+                    .context(path.display())
+                    .hint("give fewer steps or more controls"));
                 }
                 Controls::Given(array)
             }
@@ -203,7 +235,16 @@ impl Plan {
             (Controls::Given(array), None) => u32::try_from(array.shape()[0]).unwrap_or(u32::MAX),
             _ => 1000,
         };
-        Ok(Self { worlds: worlds.unwrap_or(1), steps, every: arguments.every, single: arguments.backend == Place::Gpu, qpos, qvel, act, ctrl })
+        Ok(Self {
+            worlds: worlds.unwrap_or(1),
+            steps,
+            every: arguments.every,
+            single: arguments.backend == Place::Gpu,
+            qpos,
+            qvel,
+            act,
+            ctrl,
+        })
     }
 
     /// The number of recorded moments.
@@ -214,7 +255,8 @@ impl Plan {
     fn start(&self, physics: &mut Physics) -> Result<()> {
         let model = physics.model().clone();
         let zeros = |size: usize| vec![0.0; self.worlds * size];
-        let given = |array: &Option<ArrayD<f64>>| array.as_ref().map(|array| per_world(array, self.worlds));
+        let given =
+            |array: &Option<ArrayD<f64>>| array.as_ref().map(|array| per_world(array, self.worlds));
         physics.set_state(
             &given(&self.qpos).unwrap_or_else(|| model.qpos0.repeat(self.worlds)),
             &given(&self.qvel).unwrap_or_else(|| zeros(model.nv)),
@@ -229,10 +271,13 @@ impl Plan {
         for step in steps {
             let ctrl = match &self.ctrl {
                 Controls::Zero => continue,
-                Controls::Random(ranges, seed) => controls::random(ranges, *seed, step, self.worlds),
-                Controls::Given(array) => {
-                    per_world(&array.index_axis(Axis(0), step as usize).to_owned(), self.worlds)
+                Controls::Random(ranges, seed) => {
+                    controls::random(ranges, *seed, step, self.worlds)
                 }
+                Controls::Given(array) => per_world(
+                    &array.index_axis(Axis(0), step as usize).to_owned(),
+                    self.worlds,
+                ),
             };
             physics.set_ctrl(&ctrl)?;
             physics.step(1)?;
@@ -274,8 +319,12 @@ impl Record {
             ("xquat", vec![model.nbody, 4]),
         ];
         let too_large = || {
-            let numbers: usize = arrays.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-            let gib = 8.0 * (numbers * plan.worlds) as f64 * plan.moments() as f64 / f64::from(1 << 30);
+            let numbers: usize = arrays
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum();
+            let gib =
+                8.0 * (numbers * plan.worlds) as f64 * plan.moments() as f64 / f64::from(1 << 30);
             Error::invalid(format!("the record would take {gib:.1} GiB of memory"))
                 .context("--out")
                 .hint("record fewer moments with --every, or fewer worlds")
@@ -283,11 +332,20 @@ impl Record {
         let mut reserved = Vec::new();
         for (name, shape) in &arrays {
             let mut values = Vec::new();
-            let size = shape.iter().chain([&plan.worlds, &plan.moments()]).try_fold(1usize, |a, b| a.checked_mul(*b));
-            values.try_reserve_exact(size.ok_or_else(too_large)?).map_err(|_| too_large())?;
+            let size = shape
+                .iter()
+                .chain([&plan.worlds, &plan.moments()])
+                .try_fold(1usize, |a, b| a.checked_mul(*b));
+            values
+                .try_reserve_exact(size.ok_or_else(too_large)?)
+                .map_err(|_| too_large())?;
             reserved.push((*name, shape.clone(), values));
         }
-        Ok(Self { arrays: reserved, status: Vec::new(), moments: 0 })
+        Ok(Self {
+            arrays: reserved,
+            status: Vec::new(),
+            moments: 0,
+        })
     }
 
     /// Records this moment.
@@ -312,15 +370,27 @@ impl Record {
     fn write(self, path: &Path, model: &Model, plan: &Plan) -> Result<()> {
         let seconds = |moment| (moment as u64 * u64::from(plan.every)) as f64 * model.opt.timestep;
         npz::write(path, |file| {
-            file.add("time", &[self.moments], (0..self.moments).map(seconds).collect())?;
+            file.add(
+                "time",
+                &[self.moments],
+                (0..self.moments).map(seconds).collect(),
+            )?;
             for (name, shape, values) in self.arrays {
                 let shape = [&[self.moments, plan.worlds], shape.as_slice()].concat();
                 match plan.single {
-                    true => file.add(name, &shape, values.into_iter().map(|value| value as f32).collect())?,
+                    true => file.add(
+                        name,
+                        &shape,
+                        values.into_iter().map(|value| value as f32).collect(),
+                    )?,
                     false => file.add(name, &shape, values)?,
                 }
             }
-            file.add("sensordata", &[self.moments, plan.worlds, 0], Vec::<f64>::new())?;
+            file.add(
+                "sensordata",
+                &[self.moments, plan.worlds, 0],
+                Vec::<f64>::new(),
+            )?;
             file.add("status", &[self.moments, plan.worlds], self.status)
         })
     }

@@ -37,10 +37,16 @@ impl Subject {
         let path = Path::new(text);
         let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
         if looks_like_a_file || path.exists() {
-            return Ok(Self::Model { path: path.to_owned(), model: load_model(path)? });
+            return Ok(Self::Model {
+                path: path.to_owned(),
+                model: load_model(path)?,
+            });
         }
         let definition = Box::new(registry.load(text)?);
-        Ok(Self::Task { definition, mjcf: registry.entry(text)?.model })
+        Ok(Self::Task {
+            definition,
+            mjcf: registry.entry(text)?.model,
+        })
     }
 
     /// The task's name, or the file's.
@@ -63,7 +69,10 @@ impl Subject {
     pub(super) fn model_file(&self) -> Result<ModelFile> {
         match self {
             Self::Task { definition, mjcf } => ModelFile::temporary(&definition.name, mjcf),
-            Self::Model { path, .. } => Ok(ModelFile { path: path.clone(), temporary: false }),
+            Self::Model { path, .. } => Ok(ModelFile {
+                path: path.clone(),
+                temporary: false,
+            }),
         }
     }
 
@@ -71,7 +80,10 @@ impl Subject {
     pub(super) fn into_graph(self) -> Result<Graph> {
         let host = Target::Host(Precision::Single);
         match self {
-            Self::Task { definition, .. } => Ok(VecEnv::builder(*definition).build_on(host)?.step_graph().clone()),
+            Self::Task { definition, .. } => Ok(VecEnv::builder(*definition)
+                .build_on(host)?
+                .step_graph()
+                .clone()),
             Self::Model { model, .. } => Ok(Physics::new(&model, 1, host)?.graph().clone()),
         }
     }
@@ -86,9 +98,13 @@ pub(super) struct ModelFile {
 impl ModelFile {
     /// A file that holds `mjcf` for a while.
     pub(super) fn temporary(name: &str, mjcf: &str) -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("manyworlds-{}-{name}.xml", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("manyworlds-{}-{name}.xml", std::process::id()));
         fs::write(&path, mjcf).map_err(|error| Error::io(error).context(path.display()))?;
-        Ok(Self { path, temporary: true })
+        Ok(Self {
+            path,
+            temporary: true,
+        })
     }
 
     /// Where it is.
@@ -108,7 +124,9 @@ impl Drop for ModelFile {
 /// Reads and compiles a model; what the reader skipped is said.
 pub(super) fn load_model(path: &Path) -> Result<Arc<Model>> {
     if path.is_dir() {
-        return Err(Error::invalid("is a folder").context(path.display()).hint("name an MJCF file in it"));
+        return Err(Error::invalid("is a folder")
+            .context(path.display())
+            .hint("name an MJCF file in it"));
     }
     let scene = mjcf::load(path)?;
     for warning in &scene.warnings {

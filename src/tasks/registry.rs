@@ -84,8 +84,10 @@ pub struct Definition {
     pub task: Box<dyn Task>,
     /// Its compiled model.
     pub model: Model,
-    /// Its configuration, as in `task.toml`.
+    /// Its configuration, as in `task.toml` without the table `train`.
     pub config: Table,
+    /// The table `train` of `task.toml`: what the task asks of a learner. Environments do not look at it.
+    pub train: Table,
 }
 
 impl Definition {
@@ -105,16 +107,23 @@ impl Definition {
     /// # Errors
     /// The configuration does not parse.
     pub fn from_model(name: &str, task: Box<dyn Task>, model: Model, config: &str) -> Result<Self> {
-        let config: Table = config.parse().map_err(|error: toml::de::Error| {
+        let file = || format!("{name}/task.toml");
+        let mut config: Table = config.parse().map_err(|error: toml::de::Error| {
             Error::invalid(error.message())
                 .context(place(config, &error))
-                .context(format!("{name}/task.toml"))
+                .context(file())
         })?;
+        let train = match config.remove("train") {
+            None => Table::new(),
+            Some(toml::Value::Table(train)) => train,
+            Some(_) => return Err(Error::invalid("`train` is no table").context(file())),
+        };
         Ok(Self {
             name: name.into(),
             task,
             model,
             config,
+            train,
         })
     }
 
@@ -235,6 +244,16 @@ mod tests {
         assert!(definition.set("reward.alive.weight").is_err());
         assert!(definition.set("reward.alive.weight=[").is_err());
         assert_eq!(definition.config, before);
+    }
+
+    #[test]
+    fn what_the_learner_is_told_stands_apart() {
+        let task = || (Registry::builtin().entries["cartpole"].make)();
+        let text = "control_dt = 0.04\n[train]\nworlds = 64\nppo.gamma = 0.9";
+        let definition = Definition::from_model("x", task(), Model::default(), text).unwrap();
+        assert_eq!(definition.train["ppo"]["gamma"].as_float(), Some(0.9));
+        assert_eq!(definition.config.keys().collect::<Vec<_>>(), ["control_dt"]);
+        assert!(Definition::from_model("x", task(), Model::default(), "train = 1").is_err());
     }
 
     #[test]

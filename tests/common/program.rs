@@ -1,5 +1,8 @@
 //! Runs the program as a user does, in a folder of its own.
-#![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
+#![allow(
+    dead_code,
+    reason = "each test binary that includes this file uses its own part of it"
+)]
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -42,7 +45,9 @@ impl Folder {
 
     /// Writes an archive of zeros in float64.
     pub fn write_npz(&self, name: &str, arrays: &[(&str, &[usize])]) {
-        let arrays = arrays.iter().map(|(name, shape)| (*name, ArrayD::<f64>::zeros(*shape)));
+        let arrays = arrays
+            .iter()
+            .map(|(name, shape)| (*name, ArrayD::<f64>::zeros(*shape)));
         self.write_arrays(name, &arrays.collect::<Vec<_>>());
     }
 
@@ -52,10 +57,17 @@ impl Folder {
     }
 
     /// Writes an archive.
-    pub fn write_arrays<T: ndarray_npy::WritableElement>(&self, name: &str, arrays: &[(&str, ArrayD<T>)]) {
-        let mut archive = NpzWriter::new(File::create(self.0.join(name)).expect("a temporary file"));
+    pub fn write_arrays<T: ndarray_npy::WritableElement>(
+        &self,
+        name: &str,
+        arrays: &[(&str, ArrayD<T>)],
+    ) {
+        let mut archive =
+            NpzWriter::new(File::create(self.0.join(name)).expect("a temporary file"));
         for (name, array) in arrays {
-            archive.add_array(*name, array).expect("an array is written");
+            archive
+                .add_array(*name, array)
+                .expect("an array is written");
         }
         archive.finish().expect("an archive is written");
     }

@@ -23,10 +23,22 @@ fn folder(name: &str) -> Folder {
 fn fails(folder: &Folder, arguments: &[&str]) -> String {
     let output = program::run_in(folder.path(), arguments);
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let (last, before) = errors.trim_end().rsplit_once('\n').map_or((errors.trim_end(), ""), |(a, b)| (b, a));
-    assert!(!output.status.success(), "{arguments:?} succeeded: {errors}");
-    assert!(last.starts_with("error: ") && !before.contains("error: "), "{arguments:?} said: {errors}");
-    assert!(!errors.contains("panicked") && !errors.contains("internal:"), "{arguments:?} panicked: {errors}");
+    let (last, before) = errors
+        .trim_end()
+        .rsplit_once('\n')
+        .map_or((errors.trim_end(), ""), |(a, b)| (b, a));
+    assert!(
+        !output.status.success(),
+        "{arguments:?} succeeded: {errors}"
+    );
+    assert!(
+        last.starts_with("error: ") && !before.contains("error: "),
+        "{arguments:?} said: {errors}"
+    );
+    assert!(
+        !errors.contains("panicked") && !errors.contains("internal:"),
+        "{arguments:?} panicked: {errors}"
+    );
     last.to_owned()
 }
 
@@ -34,20 +46,47 @@ fn fails(folder: &Folder, arguments: &[&str]) -> String {
 fn says(folder: &Folder, arguments: &[&str], parts: &[&str]) {
     let line = fails(folder, arguments);
     for part in parts {
-        assert!(line.contains(part), "{arguments:?}: `{part}` is not in: {line}");
+        assert!(
+            line.contains(part),
+            "{arguments:?}: `{part}` is not in: {line}"
+        );
     }
 }
 
 #[test]
 fn wrong_command_lines() {
     let folder = folder("command-lines");
-    says(&folder, &["rolout", "pendulum.xml"], &["rolout", "did you mean `rollout`"]);
+    says(
+        &folder,
+        &["rolout", "pendulum.xml"],
+        &["rolout", "did you mean `rollout`"],
+    );
     says(&folder, &["rollout"], &["MODEL.xml"]);
-    says(&folder, &["rollout", "pendulum.xml", "--stesp", "3"], &["--stesp", "did you mean `--steps`"]);
-    says(&folder, &["rollout", "pendulum.xml", "--worlds", "0"], &["--worlds"]);
-    says(&folder, &["rollout", "pendulum.xml", "--every", "0"], &["--every"]);
-    says(&folder, &["rollout", "pendulum.xml", "--steps", "-1"], &["-1"]);
-    says(&folder, &["rollout", "pendulum.xml", "--backend", "hots"], &["hots", "did you mean `host`"]);
+    says(
+        &folder,
+        &["rollout", "pendulum.xml", "--stesp", "3"],
+        &["--stesp", "did you mean `--steps`"],
+    );
+    says(
+        &folder,
+        &["rollout", "pendulum.xml", "--worlds", "0"],
+        &["--worlds"],
+    );
+    says(
+        &folder,
+        &["rollout", "pendulum.xml", "--every", "0"],
+        &["--every"],
+    );
+    says(
+        &folder,
+        &["rollout", "pendulum.xml", "--steps", "-1"],
+        &["-1"],
+    );
+    says(
+        &folder,
+        &["rollout", "pendulum.xml", "--backend", "hots"],
+        &["hots", "did you mean `host`"],
+    );
     says(&folder, &["info", "--wgsl"], &["MODEL.xml"]);
 }
 
@@ -55,7 +94,10 @@ fn wrong_command_lines() {
 fn missing_and_broken_models() {
     let folder = folder("models");
     folder.write("broken.xml", "<mujoco>\n  <worldbody>\n</mujoco>");
-    folder.write("unknown.xml", "<mujoco>\n  <worldbody>\n    <bodi/>\n  </worldbody>\n</mujoco>");
+    folder.write(
+        "unknown.xml",
+        "<mujoco>\n  <worldbody>\n    <bodi/>\n  </worldbody>\n</mujoco>",
+    );
     folder.write("empty.xml", "");
     for command in [&["info"][..], &["rollout", "--backend", "host"], &["bench"]] {
         let with = |model: &'static str| [command, &[model]].concat();
@@ -65,15 +107,36 @@ fn missing_and_broken_models() {
         says(&folder, &with("empty.xml"), &["empty.xml"]);
         says(&folder, &with("./"), &["folder"]);
     }
-    says(&folder, &["info", "cartpol"], &["cartpol", "did you mean `cartpole`"]);
-    says(&folder, &["bench", "cartpol"], &["cartpol", "did you mean `cartpole`"]);
+    says(
+        &folder,
+        &["info", "cartpol"],
+        &["cartpol", "did you mean `cartpole`"],
+    );
+    says(
+        &folder,
+        &["bench", "cartpol"],
+        &["cartpol", "did you mean `cartpole`"],
+    );
 }
 
 #[test]
 fn wrong_initial_states() {
     let folder = folder("initial-states");
     let check = |parts: &[&str]| {
-        says(&folder, &["rollout", "pendulum.xml", "--backend", "host", "--worlds", "4", "--init", "init.npz"], parts);
+        says(
+            &folder,
+            &[
+                "rollout",
+                "pendulum.xml",
+                "--backend",
+                "host",
+                "--worlds",
+                "4",
+                "--init",
+                "init.npz",
+            ],
+            parts,
+        );
     };
     check(&["init.npz"]);
     folder.write("init.npz", "no archive");
@@ -98,26 +161,48 @@ fn wrong_initial_states() {
 fn initial_states_of_different_numbers_of_worlds() {
     let folder = folder("numbers-of-worlds");
     folder.write_npz("init.npz", &[("qpos", &[4, 1]), ("qvel", &[3, 1])]);
-    let init = ["rollout", "pendulum.xml", "--backend", "host", "--init", "init.npz"];
-    says(&folder, &init, &["array qvel", "found shape [3, 1]", "N = 4 or 1"]);
+    let init = [
+        "rollout",
+        "pendulum.xml",
+        "--backend",
+        "host",
+        "--init",
+        "init.npz",
+    ];
+    says(
+        &folder,
+        &init,
+        &["array qvel", "found shape [3, 1]", "N = 4 or 1"],
+    );
     folder.write_npz("init.npz", &[("qpos", &[4, 1])]);
     folder.write_npz("ctrl.npz", &[("ctrl", &[10, 3, 1])]);
-    says(&folder, &[&init[..], &["--ctrl", "ctrl.npz"]].concat(), &["array ctrl", "N = 4 or 1"]);
+    says(
+        &folder,
+        &[&init[..], &["--ctrl", "ctrl.npz"]].concat(),
+        &["array ctrl", "N = 4 or 1"],
+    );
 }
 
 #[test]
 fn wrong_controls() {
     let folder = folder("controls");
     let rollout = ["rollout", "pendulum.xml", "--backend", "host", "--ctrl"];
-    let check = |more: &[&str], parts: &[&str]| says(&folder, &[&rollout[..], more].concat(), parts);
+    let check =
+        |more: &[&str], parts: &[&str]| says(&folder, &[&rollout[..], more].concat(), parts);
     check(&["sinus"], &["sinus", "zero, random"]);
     check(&["no-such.npz"], &["no-such.npz"]);
     folder.write_npz("ctrl.npz", &[("ctrl", &[10, 2, 3])]);
-    check(&["ctrl.npz"], &["array ctrl", "found shape [10, 2, 3]", "nu = 1"]);
+    check(
+        &["ctrl.npz"],
+        &["array ctrl", "found shape [10, 2, 3]", "nu = 1"],
+    );
     folder.write_npz("ctrl.npz", &[("ctrl", &[10, 2])]);
     check(&["ctrl.npz"], &["array ctrl", "found shape [10, 2]"]);
     folder.write_npz("ctrl.npz", &[("ctrl", &[10, 2, 1])]);
-    check(&["ctrl.npz", "--worlds", "3"], &["array ctrl", "N = 3 or 1"]);
+    check(
+        &["ctrl.npz", "--worlds", "3"],
+        &["array ctrl", "N = 3 or 1"],
+    );
     check(&["ctrl.npz", "--steps", "11"], &["ctrl has 10 steps", "11"]);
     folder.write_npz("ctrl.npz", &[("control", &[10, 2, 1])]);
     check(&["ctrl.npz"], &["`control`", "ctrl"]);
@@ -128,11 +213,23 @@ fn wrong_controls() {
 #[test]
 fn records_that_cannot_be_written() {
     let folder = folder("records");
-    let rollout = ["rollout", "pendulum.xml", "--backend", "host", "--steps", "2", "--out"];
-    let check = |more: &[&str], parts: &[&str]| says(&folder, &[&rollout[..], more].concat(), parts);
-    check(&["no-such-folder/out.npz"], &["no-such-folder", "create it"]);
+    let rollout = [
+        "rollout",
+        "pendulum.xml",
+        "--backend",
+        "host",
+        "--steps",
+        "1000000000",
+        "--out",
+    ];
+    let check =
+        |more: &[&str], parts: &[&str]| says(&folder, &[&rollout[..], more].concat(), parts);
+    check(
+        &["no-such-folder/out.npz"],
+        &["no-such-folder", "create it"],
+    );
     check(&["."], &["folder"]);
-    check(&["out.npz", "--worlds", "1000000000", "--steps", "1000000000"], &["GiB", "--every"]);
+    check(&["out.npz", "--worlds", "1000000000"], &["GiB", "--every"]);
     assert!(!folder.path().join("out.npz").exists());
 }
 
@@ -143,7 +240,11 @@ fn new_crates() {
     says(&folder, &["new", "9lives"], &["9lives", "begin"]);
     says(&folder, &["new", "my robot"], &["my robot"]);
     says(&folder, &["new", "fn"], &["fn", "choose another"]);
-    says(&folder, &["new", "no/such/place"], &["no/such", "create it"]);
+    says(
+        &folder,
+        &["new", "no/such/place"],
+        &["no/such", "create it"],
+    );
     folder.write("taken", "");
     says(&folder, &["new", "taken"], &["taken", "exists"]);
 }

@@ -11,7 +11,9 @@ mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+mod math_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
-mod math_device;
 mod trace_device;
+#[cfg(feature = "learn")]
+mod train_device;

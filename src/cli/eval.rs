@@ -1,0 +1,127 @@
+//! `eval`: a trained policy in whole episodes, without exploration.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::output::{self, note, say};
+use super::saved::{Machine, SavedRun};
+use crate::error::Result;
+use crate::tasks::{Definition, Registry};
+use crate::train::{self, EvalReport, Policy, Recording};
+
+/// Run a trained policy for whole episodes, without exploration, and report its returns
+#[derive(Args)]
+#[command(after_help = "Examples:
+  manyworlds eval runs/cartpole/001
+  manyworlds eval runs/cartpole/001 --episodes 1000 --json
+  manyworlds eval runs/cartpole/001/checkpoints/iteration_000050 --record episodes.npz")]
+pub(super) struct Arguments {
+    /// Folder of a run, or of one of its checkpoints
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Episodes that count
+    #[arg(long, value_name = "E", default_value_t = EPISODES, value_parser = clap::value_parser!(u32).range(1..))]
+    episodes: u32,
+    /// Write what happened in the first worlds (at most 64): time [T], qpos [T,n,nq], qvel [T,n,nv], obs [T,n,D],
+    /// actions [T,n,A], reward, terminated, truncated, valid [T,n]
+    #[arg(long, value_name = "F.npz")]
+    record: Option<PathBuf>,
+    /// Print JSON: mean_return, std_return, mean_length, episodes, …
+    #[arg(long)]
+    json: bool,
+}
+
+/// Episodes of an evaluation.
+pub(super) const EPISODES: u32 = 100;
+/// More worlds make an evaluation no faster.
+const MOST_WORLDS: u32 = 256;
+const MOST_RECORDED: u32 = 64;
+/// The same for all runs, so that they meet the same beginnings; training seeds are small by habit.
+const SEED: u64 = 0x5eed_0000_e7a1;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    task: &'a str,
+    checkpoint: String,
+    #[serde(flatten)]
+    results: &'a EvalReport,
+}
+
+pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
+    if let Some(path) = &arguments.record {
+        output::check_target(path)?;
+    }
+    let saved = SavedRun::open(&arguments.folder)?;
+    let definition = saved.definition(registry)?;
+    let machine = Machine::open()?;
+    let policy = saved.policy(&machine.learner)?;
+    note!(
+        "{}: {} episodes of {}",
+        saved.checkpoint.display(),
+        arguments.episodes,
+        saved.spec.task
+    );
+    let mut recording = arguments
+        .record
+        .as_ref()
+        .map(|_| Recording::new(arguments.episodes.min(MOST_RECORDED) as usize));
+    let results = episodes(
+        &machine,
+        definition,
+        &policy,
+        arguments.episodes,
+        recording.as_mut(),
+    )?;
+    if let (Some(recording), Some(path)) = (&recording, &arguments.record) {
+        recording.save(path)?;
+        note!("wrote {}", path.display());
+    }
+    if arguments.json {
+        return output::json(&Report {
+            task: &saved.spec.task,
+            checkpoint: saved.checkpoint.display().to_string(),
+            results: &results,
+        });
+    }
+    print(&results);
+    Ok(())
+}
+
+/// Runs whole episodes in worlds of their own.
+pub(super) fn episodes(
+    machine: &Machine,
+    definition: Definition,
+    policy: &Policy,
+    episodes: u32,
+    recording: Option<&mut Recording>,
+) -> Result<EvalReport> {
+    let mut worlds = machine.worlds(definition, episodes.min(MOST_WORLDS) as usize, SEED)?;
+    train::evaluate(&mut worlds, policy, episodes as usize, SEED, recording)
+}
+
+/// Prints the results.
+pub(super) fn print(results: &EvalReport) {
+    let EvalReport {
+        episodes,
+        mean_return,
+        std_return,
+        min_return,
+        max_return,
+        mean_length,
+        ..
+    } = results;
+    say!("episodes {episodes}");
+    say!("return   {mean_return:.2} ± {std_return:.2} ({min_return:.2} … {max_return:.2})");
+    say!(
+        "length   {mean_length:.1} control steps, {:.0} % ended by the task",
+        100.0 * results.terminated
+    );
+    if results.quarantined > 0 {
+        note!(
+            "warning: {} episodes were not counted: their worlds went wrong",
+            results.quarantined
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! `replay`: episodes of a trained policy, drawn by MuJoCo.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::{note, say};
+use super::saved::{Machine, SavedRun};
+use super::subject::ModelFile;
+use super::{eval, oracle};
+use crate::error::Result;
+use crate::tasks::Registry;
+use crate::train::Recording;
+
+/// Draw episodes of a trained policy as DIR/replay.gif
+///
+/// Four worlds side by side, ten seconds at most. MuJoCo draws them: this needs a Python with mujoco, numpy and pillow
+/// (MANYWORLDS_ORACLE names it; `./x test` installs one into the repository), and EGL or OSMesa.
+#[derive(Args)]
+#[command(after_help = "Example:
+  manyworlds replay runs/cartpole/001")]
+pub(super) struct Arguments {
+    /// Folder of a run, or of one of its checkpoints
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+const WORLDS: u32 = 4;
+const SECONDS: f64 = 10.0;
+
+pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
+    let saved = SavedRun::open(&arguments.folder)?;
+    let mut definition = saved.definition(registry)?;
+    oracle::check()?;
+    let steps = (SECONDS / saved.spec.control_dt).ceil() as u32;
+    let limit = definition.spec()?.max_episode_steps.min(steps.max(1));
+    definition.set(&format!("max_episode_steps={limit}"))?;
+
+    let machine = Machine::open()?;
+    let policy = saved.policy(&machine.learner)?;
+    let mut recording = Recording::new(WORLDS as usize);
+    eval::episodes(&machine, definition, &policy, WORLDS, Some(&mut recording))?;
+
+    let model = ModelFile::temporary(&saved.spec.task, registry.entry(&saved.spec.task)?.model)?;
+    let states = model.path().with_extension("npz");
+    recording.save(&states)?;
+    let out = saved.folder.join("replay.gif");
+    note!("drawing {}", out.display());
+    let worlds: Vec<String> = (0..WORLDS).map(|world| world.to_string()).collect();
+    let drawn = oracle::REPLAY.run(&[
+        model.path().as_os_str(),
+        states.as_os_str(),
+        out.as_os_str(),
+        "--world".as_ref(),
+        worlds.join(",").as_ref(),
+    ]);
+    let _ = std::fs::remove_file(&states);
+    let frames = drawn?["frames"].clone();
+    say!(
+        "wrote {}: {frames} frames of {WORLDS} worlds",
+        out.display()
+    );
+    Ok(())
+}
