@@ -57,12 +57,23 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let definition = saved.definition(registry)?;
     let machine = Machine::open()?;
     let policy = saved.policy(&machine.learner)?;
-    note!("{}: {} episodes of {}", saved.checkpoint.display(), arguments.episodes, saved.spec.task);
+    note!(
+        "{}: {} episodes of {}",
+        saved.checkpoint.display(),
+        arguments.episodes,
+        saved.spec.task
+    );
     let mut recording = arguments
         .record
         .as_ref()
         .map(|_| Recording::new(arguments.episodes.min(MOST_RECORDED) as usize));
-    let results = episodes(&machine, definition, &policy, arguments.episodes, recording.as_mut())?;
+    let results = episodes(
+        &machine,
+        definition,
+        &policy,
+        arguments.episodes,
+        recording.as_mut(),
+    )?;
     if let (Some(recording), Some(path)) = (&recording, &arguments.record) {
         recording.save(path)?;
         note!("wrote {}", path.display());
@@ -92,11 +103,25 @@ pub(super) fn episodes(
 
 /// Prints the results.
 pub(super) fn print(results: &EvalReport) {
-    let EvalReport { episodes, mean_return, std_return, min_return, max_return, mean_length, .. } = results;
+    let EvalReport {
+        episodes,
+        mean_return,
+        std_return,
+        min_return,
+        max_return,
+        mean_length,
+        ..
+    } = results;
     say!("episodes {episodes}");
     say!("return   {mean_return:.2} ± {std_return:.2} ({min_return:.2} … {max_return:.2})");
-    say!("length   {mean_length:.1} control steps, {:.0} % ended by the task", 100.0 * results.terminated);
+    say!(
+        "length   {mean_length:.1} control steps, {:.0} % ended by the task",
+        100.0 * results.terminated
+    );
     if results.quarantined > 0 {
-        note!("warning: {} episodes were not counted: their worlds went wrong", results.quarantined);
+        note!(
+            "warning: {} episodes were not counted: their worlds went wrong",
+            results.quarantined
+        );
     }
 }

@@ -32,9 +32,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             .hint("give the name of the files to write, for example policy"));
     }
     let saved = SavedRun::open(&arguments.folder)?;
-    note!("{}: the policy of {}", saved.checkpoint.display(), saved.spec.task);
+    note!(
+        "{}: the policy of {}",
+        saved.checkpoint.display(),
+        saved.spec.task
+    );
     let policy = saved.policy(&Learner::processor())?;
     let files = train::export(&policy, &arguments.out)?;
-    say!("wrote {}", files.map(|file| file.display().to_string()).join(" and "));
+    say!(
+        "wrote {}",
+        files.map(|file| file.display().to_string()).join(" and ")
+    );
     Ok(())
 }

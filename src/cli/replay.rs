@@ -56,6 +56,9 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     ]);
     let _ = std::fs::remove_file(&states);
     let frames = drawn?["frames"].clone();
-    say!("wrote {}: {frames} frames of {WORLDS} worlds", out.display());
+    say!(
+        "wrote {}: {frames} frames of {WORLDS} worlds",
+        out.display()
+    );
     Ok(())
 }

@@ -32,15 +32,25 @@ impl SavedRun {
         }
         let checkpoint = checkpoint::latest(folder)?;
         // A checkpoint lies two folders deep in its run.
-        let run = checkpoint.parent().and_then(Path::parent).unwrap_or(folder).to_owned();
+        let run = checkpoint
+            .parent()
+            .and_then(Path::parent)
+            .unwrap_or(folder)
+            .to_owned();
         let (config, spec) = (policy::load_config(&run)?, policy::load_spec(&run)?);
-        Ok(Self { folder: run, checkpoint, config, spec })
+        Ok(Self {
+            folder: run,
+            checkpoint,
+            config,
+            spec,
+        })
     }
 
     /// The task as the run has it.
     pub(super) fn definition(&self, registry: &Registry) -> Result<Definition> {
-        let mut definition =
-            registry.load(&self.spec.task).map_err(|error| error.context(self.folder.display()))?;
+        let mut definition = registry
+            .load(&self.spec.task)
+            .map_err(|error| error.context(self.folder.display()))?;
         definition.config = self.config.task.clone();
         Ok(definition)
     }
@@ -65,7 +75,9 @@ impl Machine {
         let context = subject::open_device()?;
         let learner = Learner::choose(&context)?;
         let why = match context.info().software {
-            true => "the graphics device is this machine's processor too, whose own backend is faster",
+            true => {
+                "the graphics device is this machine's processor too, whose own backend is faster"
+            }
             false => "the graphics device is hardware",
         };
         note!("learner: {learner}; {why}");
@@ -73,7 +85,12 @@ impl Machine {
     }
 
     /// A task's worlds.
-    pub(super) fn worlds(&self, definition: Definition, worlds: usize, seed: u64) -> Result<Worlds> {
+    pub(super) fn worlds(
+        &self,
+        definition: Definition,
+        worlds: usize,
+        seed: u64,
+    ) -> Result<Worlds> {
         let builder = VecEnv::builder(definition).worlds(worlds).seed(seed);
         Worlds::new(builder, &self.context, &self.learner)
     }

@@ -42,14 +42,22 @@ pub(super) fn resumed(
 }
 
 fn assign(layers: &mut Layers, task_keys: &[String], assignments: &[String]) -> Result<()> {
-    let known: Vec<String> = layers.entries().into_iter().map(|entry| entry.key).collect();
+    let known: Vec<String> = layers
+        .entries()
+        .into_iter()
+        .map(|entry| entry.key)
+        .collect();
     for assignment in assignments {
         let (key, value) = split(assignment)?;
         let full = match task_key(key, task_keys) {
             Some(key) => format!("task.{key}"),
             None => key.to_owned(),
         };
-        if !known.contains(&full) && !known.iter().any(|known| known.starts_with(&format!("{full}."))) {
+        if !known.contains(&full)
+            && !known
+                .iter()
+                .any(|known| known.starts_with(&format!("{full}.")))
+        {
             return Err(unknown(key, &known, task_keys));
         }
         layers.set(&format!("{full}={value}"), Origin::CommandLine)?;
@@ -58,7 +66,9 @@ fn assign(layers: &mut Layers, task_keys: &[String], assignments: &[String]) -> 
 }
 
 fn split(assignment: &str) -> Result<(&str, &str)> {
-    let parts = assignment.split_once('=').map(|(key, value)| (key.trim(), value.trim()));
+    let parts = assignment
+        .split_once('=')
+        .map(|(key, value)| (key.trim(), value.trim()));
     parts.filter(|(key, _)| !key.is_empty()).ok_or_else(|| {
         Error::invalid(format!("`{assignment}` is not of the form key=value"))
             .hint("for example ppo.gamma=0.99")
@@ -79,7 +89,12 @@ fn unknown(key: &str, learner: &[String], task: &[String]) -> Error {
     let names: Vec<&str> = own.chain(task).map(String::as_str).collect();
     // The right name without its table, `gamma` for `ppo.gamma`, is nearer than any typing error.
     let last = |name: &str| name.rsplit('.').next().unwrap_or(name).to_owned();
-    let mut near: Vec<&str> = names.iter().copied().filter(|name| last(name) == last(key)).take(3).collect();
+    let mut near: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| last(name) == last(key))
+        .take(3)
+        .collect();
     if near.is_empty() {
         near = near_matches(key, names);
     }
@@ -93,7 +108,9 @@ fn unknown(key: &str, learner: &[String], task: &[String]) -> Error {
 fn underlay(before: &Table, after: &Table) -> Table {
     let value = |(key, after): (&String, &Value)| {
         let value = match (before.get(key), after) {
-            (Some(Value::Table(before)), Value::Table(after)) => Value::Table(underlay(before, after)),
+            (Some(Value::Table(before)), Value::Table(after)) => {
+                Value::Table(underlay(before, after))
+            }
             (Some(before), after) => like(before, after),
             (None, after) => after.clone(),
         };
@@ -127,20 +144,41 @@ mod tests {
 
     fn entry(layers: &Layers, key: &str) -> (String, Origin) {
         let entries = layers.entries();
-        let entry = entries.iter().find(|entry| entry.key == key).expect("the key is there");
+        let entry = entries
+            .iter()
+            .find(|entry| entry.key == key)
+            .expect("the key is there");
         (entry.value.to_string(), entry.origin)
     }
 
     #[test]
     fn both_sets_of_keys_are_set_and_know_their_origin() {
-        let (layers, definition) =
-            layers(&["ppo.gamma=0.5", "reward.alive.weight=2.5", "task.reset.noise=1"]).unwrap();
-        assert_eq!(entry(&layers, "ppo.gamma"), ("0.5".into(), Origin::CommandLine));
-        assert_eq!(entry(&layers, "task.reward.alive.weight"), ("2.5".into(), Origin::CommandLine));
+        let (layers, definition) = layers(&[
+            "ppo.gamma=0.5",
+            "reward.alive.weight=2.5",
+            "task.reset.noise=1",
+        ])
+        .unwrap();
+        assert_eq!(
+            entry(&layers, "ppo.gamma"),
+            ("0.5".into(), Origin::CommandLine)
+        );
+        assert_eq!(
+            entry(&layers, "task.reward.alive.weight"),
+            ("2.5".into(), Origin::CommandLine)
+        );
         assert_eq!(entry(&layers, "task.limit.angle").1, Origin::Default);
         let config = Config::from_layers(&layers).unwrap();
         assert_eq!(config.task["reset"]["noise"].as_float(), Some(1.0));
-        assert_eq!(definition.spec().unwrap().parameters().get("reward.alive.weight").unwrap(), 2.5);
+        assert_eq!(
+            definition
+                .spec()
+                .unwrap()
+                .parameters()
+                .get("reward.alive.weight")
+                .unwrap(),
+            2.5
+        );
     }
 
     #[test]

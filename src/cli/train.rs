@@ -83,7 +83,10 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode
     let mut worlds = machine.worlds(definition, config.worlds, config.seed)?;
     if let Some(time) = worlds.env().compile_time() {
         let operations = worlds.env().step_graph().operations().total;
-        note!("kernel: {operations} operations, compiled in {:.2} s", (time.naga + time.driver).as_secs_f64());
+        note!(
+            "kernel: {operations} operations, compiled in {:.2} s",
+            (time.naga + time.driver).as_secs_f64()
+        );
     }
     let outcome = train::train(&mut worlds, &config, &options)?;
     drop(worlds);
@@ -94,7 +97,13 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode
     let saved = SavedRun::open(out)?;
     let policy = saved.policy(&machine.learner)?;
     note!("evaluating {} episodes", eval::EPISODES);
-    let results = eval::episodes(&machine, saved.definition(registry)?, &policy, eval::EPISODES, None)?;
+    let results = eval::episodes(
+        &machine,
+        saved.definition(registry)?,
+        &policy,
+        eval::EPISODES,
+        None,
+    )?;
     eval::print(&results);
     say!("run      {}", out.display());
     note!(
@@ -120,9 +129,16 @@ fn layers(arguments: &Arguments, definition: &mut Definition) -> Result<Layers> 
     };
     let saved = SavedRun::open(folder)?;
     if saved.spec.task != arguments.task {
-        return Err(Error::invalid(format!("this is a run of `{}`, not of `{}`", saved.spec.task, arguments.task))
-            .context(folder.display())
-            .hint(format!("train {} --resume {}", saved.spec.task, folder.display())));
+        return Err(Error::invalid(format!(
+            "this is a run of `{}`, not of `{}`",
+            saved.spec.task, arguments.task
+        ))
+        .context(folder.display())
+        .hint(format!(
+            "train {} --resume {}",
+            saved.spec.task,
+            folder.display()
+        )));
     }
     settings::resumed(train::resume_layers(folder)?, definition, &assignments)
 }
@@ -130,7 +146,11 @@ fn layers(arguments: &Arguments, definition: &mut Definition) -> Result<Layers> 
 /// Where the run goes and where it starts, checked before anything takes time.
 fn options(arguments: &Arguments) -> Result<Options> {
     if let Some(folder) = &arguments.resume {
-        return Ok(Options { out: folder.clone(), start: Start::Resume, quiet: false });
+        return Ok(Options {
+            out: folder.clone(),
+            start: Start::Resume,
+            quiet: false,
+        });
     }
     let start = match &arguments.init_from {
         Some(folder) => Start::InitFrom(SavedRun::open(folder)?.checkpoint),
@@ -146,21 +166,35 @@ fn options(arguments: &Arguments) -> Result<Options> {
             .hint("go on with it by --resume, or choose another --out"));
     }
     if out.exists() && !out.is_dir() {
-        return Err(Error::invalid("is a file").context(out.display()).hint("choose another --out"));
+        return Err(Error::invalid("is a file")
+            .context(out.display())
+            .hint("choose another --out"));
     }
-    Ok(Options { out, start, quiet: false })
+    Ok(Options {
+        out,
+        start,
+        quiet: false,
+    })
 }
 
 /// The first number in `folder` beyond all those there.
 fn next_folder(folder: &Path) -> PathBuf {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    folder.join(format!("{:03}", numbers.max().unwrap_or(0).saturating_add(1)))
+    folder.join(format!(
+        "{:03}",
+        numbers.max().unwrap_or(0).saturating_add(1)
+    ))
 }
 
 /// One line: how long it took, and what took it, from the columns `time/…` of the run's `metrics.csv`.
 fn split_of_time(outcome: &Outcome, out: &Path) -> String {
-    let Outcome { iterations, steps, seconds, .. } = outcome;
+    let Outcome {
+        iterations,
+        steps,
+        seconds,
+        ..
+    } = outcome;
     let rate = *steps as f64 / seconds.max(1e-9);
     let mut line = format!(
         "{iterations} iterations, {} steps in {seconds:.1} s ({} steps/s)",
@@ -183,7 +217,10 @@ fn column_sum(csv: &str, column: &str) -> f64 {
     let Some(index) = header.split(',').position(|name| name == column) else {
         return 0.0;
     };
-    lines.filter_map(|line| line.split(',').nth(index)?.parse::<f64>().ok()).filter(|value| value.is_finite()).sum()
+    lines
+        .filter_map(|line| line.split(',').nth(index)?.parse::<f64>().ok())
+        .filter(|value| value.is_finite())
+        .sum()
 }
 
 #[cfg(test)]
