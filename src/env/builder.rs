@@ -8,6 +8,7 @@ use super::machine::{Machine, Target};
 use super::step::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
+use crate::rigid;
 use crate::tasks::Definition;
 use crate::trace::Layout;
 
@@ -35,7 +36,14 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new(definition: Definition) -> Self {
-        Self { definition, worlds: 1, seed: 0, first_stream: 0, autoreset: Autoreset::default(), stagger: false }
+        Self {
+            definition,
+            worlds: 1,
+            seed: 0,
+            first_stream: 0,
+            autoreset: Autoreset::default(),
+            stagger: false,
+        }
     }
 
     /// How many worlds step together; 1 unless said otherwise.
@@ -88,10 +96,13 @@ impl Builder {
     /// As [`Builder::build`].
     pub fn build_on(self, target: Target<'_>) -> Result<VecEnv> {
         let spec = self.definition.spec()?;
-        let Definition { name, task, model, .. } = self.definition;
+        let Definition {
+            name, task, model, ..
+        } = self.definition;
         if self.worlds == 0 {
             return Err(Error::invalid("an environment of 0 worlds").hint("give at least 1"));
         }
+        rigid::check(&model).map_err(|error| error.context(format!("task {name}")))?;
         let substeps = spec.substeps(&model)?;
         let params = spec.parameters();
         let mut layout = Layout::new();
@@ -109,9 +120,19 @@ impl Builder {
         let step = machine.kernel(plan.step(&params)?)?;
         let reset = machine.kernel(plan.reset(&params)?)?;
         let refresh = machine.kernel(plan.refresh(&params)?)?;
-        let streams: Vec<u32> = (0..self.worlds as u32).map(|world| self.first_stream.wrapping_add(world)).collect();
+        let streams: Vec<u32> = (0..self.worlds as u32)
+            .map(|world| self.first_stream.wrapping_add(world))
+            .collect();
         machine.write_bits(plan.fields.stream, &streams)?;
-        let mut env = VecEnv { plan, params, machine, substeps, step, reset, refresh };
+        let mut env = VecEnv {
+            plan,
+            params,
+            machine,
+            substeps,
+            step,
+            reset,
+            refresh,
+        };
         env.begin(None, Some(self.seed), self.stagger)?;
         Ok(env)
     }

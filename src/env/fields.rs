@@ -111,23 +111,45 @@ impl Fields {
         let io = layout.buffer("io", Kind::F32);
         let statistics = layout.buffer("statistics", Kind::F32);
         let bits = layout.buffer("bits", Kind::U32);
-        let terms = if spec.rewards.len() > 1 { spec.rewards.len() } else { 0 };
+        let terms = if spec.rewards.len() > 1 {
+            spec.rewards.len()
+        } else {
+            0
+        };
 
         // A table without entries would be a buffer without bytes.
         let parameters = layout.field(parameters, "parameters", spec.parameters().len().max(1));
         let physics = StateFields::declare(model, layout, state, bits);
-        let own = spec.own.iter().map(|own| layout.field(state, &format!("own.{}", own.name), own.dim)).collect();
+        let own = spec
+            .own
+            .iter()
+            .map(|own| layout.field(state, &format!("own.{}", own.name), own.dim))
+            .collect();
         let histories = spec.histories.iter();
         let histories = histories
-            .map(|history| layout.field(state, &format!("history.{}", history.name), history.dim * history.length))
+            .map(|history| {
+                layout.field(
+                    state,
+                    &format!("history.{}", history.name),
+                    history.dim * history.length,
+                )
+            })
             .collect();
         let commands = spec.commands.iter();
         let commands = commands
-            .map(|command| layout.field(state, &format!("command.{}", command.name), command.low.len()))
+            .map(|command| {
+                layout.field(
+                    state,
+                    &format!("command.{}", command.name),
+                    command.low.len(),
+                )
+            })
             .collect();
         let groups = |layout: &mut Layout, prefix: &str| -> Vec<Field> {
             let groups = spec.groups.iter();
-            groups.map(|group| layout.field(io, &format!("{prefix}.{}", group.name), group.dim())).collect()
+            groups
+                .map(|group| layout.field(io, &format!("{prefix}.{}", group.name), group.dim()))
+                .collect()
         };
         Self {
             parameters,
@@ -156,7 +178,11 @@ impl Fields {
                 sum_of_squares: layout.field(statistics, "statistics.return_squared", 1),
                 length: layout.field(statistics, "statistics.length", 1),
                 terms: layout.field(statistics, "statistics.terms", terms),
-                terminations: layout.field(statistics, "statistics.terminations", spec.terminations.len()),
+                terminations: layout.field(
+                    statistics,
+                    "statistics.terminations",
+                    spec.terminations.len(),
+                ),
             },
             seed: layout.field(bits, "seed", 2),
             stream: layout.field(bits, "stream", 1),

@@ -39,7 +39,11 @@ pub(super) struct Machine {
 }
 
 enum Place {
-    Gpu { arenas: Box<Arenas>, kernels: Vec<Kernel>, graphs: Vec<Graph> },
+    Gpu {
+        arenas: Box<Arenas>,
+        kernels: Vec<Kernel>,
+        graphs: Vec<Graph>,
+    },
     Single(Host<f32>),
     Double(Host<f64>),
 }
@@ -52,10 +56,15 @@ struct Host<R> {
 impl Machine {
     /// Zeroed memory.
     pub(super) fn new(target: Target<'_>, layout: &Layout, worlds: usize) -> Result<Self> {
-        let count = u32::try_from(worlds).map_err(|_| Error::invalid(format!("{worlds} worlds are too many")))?;
+        let count = u32::try_from(worlds)
+            .map_err(|_| Error::invalid(format!("{worlds} worlds are too many")))?;
         let gpu = |context: &Context, allocate: &dyn Allocate| -> Result<Place> {
             let arenas = Box::new(Arenas::new(context, layout, count, allocate)?);
-            Ok(Place::Gpu { arenas, kernels: Vec::new(), graphs: Vec::new() })
+            Ok(Place::Gpu {
+                arenas,
+                kernels: Vec::new(),
+                graphs: Vec::new(),
+            })
         };
         let place = match target {
             Target::Gpu(context) => gpu(context, context)?,
@@ -81,7 +90,11 @@ impl Machine {
     /// Compiles a graph.
     pub(super) fn kernel(&mut self, graph: Graph) -> Result<KernelId> {
         let graphs = match &mut self.place {
-            Place::Gpu { arenas, kernels, graphs } => {
+            Place::Gpu {
+                arenas,
+                kernels,
+                graphs,
+            } => {
                 kernels.push(Kernel::from_graph(arenas.context(), &graph)?);
                 graphs
             }
@@ -113,13 +126,19 @@ impl Machine {
     pub(super) fn run(&mut self, kernel: KernelId, uniforms: &[(&str, u32)]) -> Result<()> {
         let worlds = self.worlds;
         match &mut self.place {
-            Place::Gpu { arenas, kernels, .. } => {
+            Place::Gpu {
+                arenas, kernels, ..
+            } => {
                 let mut recorder = Recorder::new(arenas.context());
                 recorder.run(&kernels[kernel.0], arenas, 0..worlds as u32, uniforms)?;
                 recorder.submit()?;
             }
-            Place::Single(host) => host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds),
-            Place::Double(host) => host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds),
+            Place::Single(host) => {
+                host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds)
+            }
+            Place::Double(host) => {
+                host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds)
+            }
         }
         Ok(())
     }
@@ -129,7 +148,9 @@ impl Machine {
         self.demand(field, values.len())?;
         match &mut self.place {
             _ if field.is_empty() => {}
-            Place::Gpu { arenas, .. } => arenas.write_field(field, 0..self.worlds as u32, values)?,
+            Place::Gpu { arenas, .. } => {
+                arenas.write_field(field, 0..self.worlds as u32, values)?
+            }
             Place::Single(host) => host.write(field, values.iter().map(|value| f64::from(*value))),
             Place::Double(host) => host.write(field, values.iter().map(|value| f64::from(*value))),
         }
@@ -141,7 +162,10 @@ impl Machine {
         self.demand(field, values.len())?;
         match &mut self.place {
             Place::Double(host) => host.write(field, values.iter().copied()),
-            _ => self.write(field, &values.iter().map(|value| *value as f32).collect::<Vec<_>>())?,
+            _ => self.write(
+                field,
+                &values.iter().map(|value| *value as f32).collect::<Vec<_>>(),
+            )?,
         }
         Ok(())
     }
@@ -151,7 +175,9 @@ impl Machine {
         self.demand(field, values.len())?;
         match &mut self.place {
             _ if field.is_empty() => {}
-            Place::Gpu { arenas, .. } => arenas.write_field(field, 0..self.worlds as u32, values)?,
+            Place::Gpu { arenas, .. } => {
+                arenas.write_field(field, 0..self.worlds as u32, values)?
+            }
             Place::Single(host) => host.write_bits(field, values),
             Place::Double(host) => host.write_bits(field, values),
         }
@@ -162,7 +188,10 @@ impl Machine {
     pub(super) fn write_table(&mut self, field: Field, values: &[f64]) -> Result<()> {
         match &mut self.place {
             Place::Gpu { arenas, .. } => {
-                arenas.write_table(field, &values.iter().map(|value| *value as f32).collect::<Vec<_>>())?;
+                arenas.write_table(
+                    field,
+                    &values.iter().map(|value| *value as f32).collect::<Vec<_>>(),
+                )?;
             }
             Place::Single(host) => host.write_table(field, values),
             Place::Double(host) => host.write_table(field, values),
@@ -187,10 +216,15 @@ impl Machine {
         };
         let begin = |field: &Field| match field.is_empty() {
             true => Ok(None),
-            false => arenas.begin_read::<f32>(*field, 0..self.worlds as u32).map(Some),
+            false => arenas
+                .begin_read::<f32>(*field, 0..self.worlds as u32)
+                .map(Some),
         };
         let begun: Vec<_> = fields.iter().map(begin).collect::<Result<_>>()?;
-        begun.into_iter().map(|read| read.map_or(Ok(Vec::new()), |read| read.wait())).collect()
+        begun
+            .into_iter()
+            .map(|read| read.map_or(Ok(Vec::new()), |read| read.wait()))
+            .collect()
     }
 
     /// [`Machine::read`] without rounding, where the memory holds doubles.
@@ -259,8 +293,10 @@ impl Machine {
         let wanted = field.len() * self.worlds;
         if given != wanted {
             let (components, worlds) = (field.len(), self.worlds);
-            return Err(Error::invalid(format!("{given} values are given where {wanted} go"))
-                .hint(format!("{worlds} worlds × {components} components")));
+            return Err(
+                Error::invalid(format!("{given} values are given where {wanted} go"))
+                    .hint(format!("{worlds} worlds × {components} components")),
+            );
         }
         Ok(())
     }
@@ -268,7 +304,10 @@ impl Machine {
 
 impl<R: Real> Host<R> {
     fn new(layout: &Layout, worlds: usize) -> Self {
-        Self { memory: HostMemory::new(layout, worlds), graphs: Vec::new() }
+        Self {
+            memory: HostMemory::new(layout, worlds),
+            graphs: Vec::new(),
+        }
     }
 
     /// Components and worlds of a field, in the order of its values.
@@ -296,11 +335,14 @@ impl<R: Real> Host<R> {
     }
 
     fn read(&self, field: Field) -> impl Iterator<Item = f64> {
-        self.places(field).map(move |(component, world)| self.memory.get(field, component, world))
+        self.places(field)
+            .map(move |(component, world)| self.memory.get(field, component, world))
     }
 
     fn read_bits(&self, field: Field) -> Vec<u32> {
-        self.places(field).map(|(component, world)| self.memory.get_bits(field, component, world)).collect()
+        self.places(field)
+            .map(|(component, world)| self.memory.get_bits(field, component, world))
+            .collect()
     }
 
     fn clear(&mut self, field: Field) {

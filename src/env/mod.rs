@@ -167,7 +167,12 @@ impl VecEnv {
             self.set("qvel", Some(mask), qvel)?;
             self.refresh(Some(mask))?;
             let fields = &self.plan.fields;
-            let pairs: Vec<_> = fields.observations.iter().copied().zip(fields.next_observations.clone()).collect();
+            let pairs: Vec<_> = fields
+                .observations
+                .iter()
+                .copied()
+                .zip(fields.next_observations.clone())
+                .collect();
             for (from, to) in pairs {
                 let values = self.machine.read(from)?;
                 let kept = self.machine.read(to)?;
@@ -179,7 +184,11 @@ impl VecEnv {
 
     /// The observations from which the next action is chosen.
     pub fn observations(&self) -> Groups<'_> {
-        Groups::new(&self.machine, &self.plan.spec, &self.plan.fields.observations)
+        Groups::new(
+            &self.machine,
+            &self.plan.spec,
+            &self.plan.fields.observations,
+        )
     }
 
     /// Advances every world by one control step. `actions` is `[world][action]`.
@@ -189,7 +198,8 @@ impl VecEnv {
     pub fn step(&mut self, actions: &[f32]) -> Result<Step<'_>> {
         let field = self.plan.fields.action;
         self.demand("action", field, actions.len())?;
-        self.machine.write(field, &view::components_first(actions, field.len()))?;
+        self.machine
+            .write(field, &view::components_first(actions, field.len()))?;
         self.step_in_place()
     }
 
@@ -199,7 +209,8 @@ impl VecEnv {
     /// The device failed.
     pub fn step_in_place(&mut self) -> Result<Step<'_>> {
         self.upload_params()?;
-        self.machine.run(self.step, &[("substeps", self.substeps)])?;
+        self.machine
+            .run(self.step, &[("substeps", self.substeps)])?;
         Ok(self.last_step())
     }
 
@@ -208,7 +219,12 @@ impl VecEnv {
     ///
     /// # Errors
     /// As [`VecEnv::step`]; the rollout is of another environment, or has no slot `t`.
-    pub fn step_into(&mut self, actions: &[f32], rollout: &mut Rollout, t: usize) -> Result<Step<'_>> {
+    pub fn step_into(
+        &mut self,
+        actions: &[f32],
+        rollout: &mut Rollout,
+        t: usize,
+    ) -> Result<Step<'_>> {
         rollout.check(self, t)?;
         self.step(actions)?;
         rollout.take(&self.machine, t)?;
@@ -235,15 +251,24 @@ impl VecEnv {
     pub fn set_episode_steps(&mut self, steps: &[u32]) -> Result<()> {
         let limit = self.max_episode_steps();
         if let Some(world) = steps.iter().position(|step| *step >= limit) {
-            return Err(Error::invalid(format!("episode step {} in world {world}", steps[world]))
-                .hint(format!("an episode has {limit} steps, numbered from 0")));
+            return Err(
+                Error::invalid(format!("episode step {} in world {world}", steps[world]))
+                    .hint(format!("an episode has {limit} steps, numbered from 0")),
+            );
         }
         let fields = &self.plan.fields;
         let before = self.machine.read_bits(fields.episode_step)?;
         let partial = self.machine.read_bits(fields.partial)?;
         self.machine.write_bits(fields.episode_step, steps)?;
-        let changed = before.iter().zip(steps).map(|(before, step)| u32::from(before != step));
-        let partial: Vec<u32> = partial.iter().zip(changed).map(|(partial, changed)| partial | changed).collect();
+        let changed = before
+            .iter()
+            .zip(steps)
+            .map(|(before, step)| u32::from(before != step));
+        let partial: Vec<u32> = partial
+            .iter()
+            .zip(changed)
+            .map(|(partial, changed)| partial | changed)
+            .collect();
         self.machine.write_bits(fields.partial, &partial)
     }
 
@@ -262,7 +287,10 @@ impl VecEnv {
     /// As [`VecEnv::get`].
     pub fn get_bits(&self, name: &str) -> Result<Vec<u32>> {
         let field = self.field(name, Kind::U32)?;
-        Ok(view::worlds_first(&self.machine.read_bits(field)?, field.len()))
+        Ok(view::worlds_first(
+            &self.machine.read_bits(field)?,
+            field.len(),
+        ))
     }
 
     /// Changes a field of the masked worlds; `values` is `[world][component]` of all worlds. Observations follow with
@@ -322,7 +350,9 @@ impl VecEnv {
 
     /// How long the control step took to compile; none on the host.
     pub fn compile_time(&self) -> Option<CompileTime> {
-        self.machine.compiled(self.step).map(crate::gpu::Kernel::compile_time)
+        self.machine
+            .compiled(self.step)
+            .map(crate::gpu::Kernel::compile_time)
     }
 
     /// Waits for the device, and gives everything back.
@@ -356,8 +386,11 @@ impl VecEnv {
     /// Has the next reset or refresh be about the masked worlds.
     fn select(&mut self, mask: Option<&[bool]>) -> Result<()> {
         let mut selection = vec![0; self.num_envs()];
-        self.selected(mask)?.into_iter().for_each(|world| selection[world] = 1);
-        self.machine.write_bits(self.plan.fields.selected, &selection)
+        self.selected(mask)?
+            .into_iter()
+            .for_each(|world| selection[world] = 1);
+        self.machine
+            .write_bits(self.plan.fields.selected, &selection)
     }
 
     /// The masked worlds.
@@ -365,14 +398,20 @@ impl VecEnv {
         let worlds = self.num_envs();
         match mask {
             None => Ok((0..worlds).collect()),
-            Some(mask) if mask.len() == worlds => Ok((0..worlds).filter(|world| mask[*world]).collect()),
-            Some(mask) => Err(Error::invalid(format!("a mask of {} worlds; there are {worlds}", mask.len()))),
+            Some(mask) if mask.len() == worlds => {
+                Ok((0..worlds).filter(|world| mask[*world]).collect())
+            }
+            Some(mask) => Err(Error::invalid(format!(
+                "a mask of {} worlds; there are {worlds}",
+                mask.len()
+            ))),
         }
     }
 
     fn upload_params(&mut self) -> Result<()> {
         if self.params.take_changed() && !self.params.is_empty() {
-            self.machine.write_table(self.plan.fields.parameters, self.params.values())?;
+            self.machine
+                .write_table(self.plan.fields.parameters, self.params.values())?;
         }
         Ok(())
     }
@@ -383,7 +422,11 @@ impl VecEnv {
         match known.clone().find(|(known, _)| known == name) {
             Some((_, field)) => Ok(*field),
             None => Err(spec_error(
-                if kind == Kind::F32 { "field of floats" } else { "field of integers" },
+                if kind == Kind::F32 {
+                    "field of floats"
+                } else {
+                    "field of integers"
+                },
                 name,
                 known.by_ref().map(|(known, _)| known.as_str()),
             )),
@@ -393,8 +436,12 @@ impl VecEnv {
     fn demand(&self, name: &str, field: Field, given: usize) -> Result<()> {
         let (worlds, components) = (self.num_envs(), field.len());
         if given != worlds * components {
-            return Err(Error::invalid(format!("`{name}` gets {given} numbers"))
-                .hint(format!("it takes {} = {worlds} worlds × {components}", worlds * components)));
+            return Err(
+                Error::invalid(format!("`{name}` gets {given} numbers")).hint(format!(
+                    "it takes {} = {worlds} worlds × {components}",
+                    worlds * components
+                )),
+            );
         }
         Ok(())
     }
@@ -404,5 +451,13 @@ impl VecEnv {
 fn merge<T: Copy>(kept: &[T], changed: &[T], mask: &[bool]) -> Vec<T> {
     let worlds = mask.len();
     let pairs = kept.iter().zip(changed).enumerate();
-    pairs.map(|(index, (kept, changed))| if mask[index % worlds] { *changed } else { *kept }).collect()
+    pairs
+        .map(|(index, (kept, changed))| {
+            if mask[index % worlds] {
+                *changed
+            } else {
+                *kept
+            }
+        })
+        .collect()
 }

@@ -73,7 +73,13 @@ impl Physics {
         let mut machine = Machine::new(target, &layout, worlds)?;
         let step = machine.kernel(record_step(model, &layout, &fields))?;
         let frames = machine.kernel(record_frames(model, &layout, &fields))?;
-        let mut physics = Self { model: Arc::clone(model), machine, fields, step, frames };
+        let mut physics = Self {
+            model: Arc::clone(model),
+            machine,
+            fields,
+            step,
+            frames,
+        };
         physics.reset()?;
         Ok(physics)
     }
@@ -95,7 +101,11 @@ impl Physics {
     pub fn reset(&mut self) -> Result<()> {
         let (model, worlds) = (Arc::clone(&self.model), self.worlds());
         self.machine.clear(&[self.fields.state.time])?;
-        self.set_state(&model.qpos0.repeat(worlds), &vec![0.0; worlds * model.nv], &vec![0.0; worlds * model.na])
+        self.set_state(
+            &model.qpos0.repeat(worlds),
+            &vec![0.0; worlds * model.nv],
+            &vec![0.0; worlds * model.na],
+        )
     }
 
     /// Sets the state of every world; time goes on.
@@ -108,7 +118,10 @@ impl Physics {
         self.write("qvel", state.qvel, qvel)?;
         self.write("act", state.act, act)?;
         // All rows: what pushes is found in the first step.
-        self.machine.write_bits(state.active, &vec![u32::MAX; state.active.len() * self.worlds()])
+        self.machine.write_bits(
+            state.active,
+            &vec![u32::MAX; state.active.len() * self.worlds()],
+        )
     }
 
     /// Sets the controls, `[world][nu]`, which hold until they are set again.
@@ -201,10 +214,22 @@ fn record_frames(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Grap
         let state = fields.state.load();
         let (kinematics, _) = rigid::motion(model, &Parameters::constant(model), &state);
         for body in 0..model.nbody {
-            fields.xpos.slice(3 * body, 3).store_all(&kinematics.xpos(body).to_array());
-            fields.xquat.slice(4 * body, 4).store_all(&kinematics.xquat[body].to_array());
+            fields
+                .xpos
+                .slice(3 * body, 3)
+                .store_all(&kinematics.xpos(body).to_array());
+            fields
+                .xquat
+                .slice(4 * body, 4)
+                .store_all(&kinematics.xquat[body].to_array());
         }
-        let unsound = above(state.qpos.iter().chain(&state.qvel).chain(&state.act), MAX_STATE);
-        fields.status.store_bits(0, select(unsound, Bits::from(Cause::State.bit()), Bits::ZERO));
+        let unsound = above(
+            state.qpos.iter().chain(&state.qvel).chain(&state.act),
+            MAX_STATE,
+        );
+        fields.status.store_bits(
+            0,
+            select(unsound, Bits::from(Cause::State.bit()), Bits::ZERO),
+        );
     })
 }

@@ -40,7 +40,11 @@ impl Rollout {
         let mut wanted = Vec::new();
         for (index, group) in groups.enumerate() {
             wanted.push((format!("obs.{group}"), fields.observations[index], 1));
-            wanted.push((format!("next_obs.{group}"), fields.next_observations[index], 0));
+            wanted.push((
+                format!("next_obs.{group}"),
+                fields.next_observations[index],
+                0,
+            ));
         }
         let scalars = [
             ("action", fields.action),
@@ -56,10 +60,24 @@ impl Rollout {
             .map(|(name, source, shift)| {
                 let buffer = layout.buffer(&name.replace('.', "_"), Kind::F32);
                 let slots = layout.field(buffer, &name, (steps + shift) * source.len());
-                Column { name, source, slots, shift }
+                Column {
+                    name,
+                    source,
+                    slots,
+                    shift,
+                }
             })
             .collect();
-        let mut rollout = Self { machine: Machine::new(target, &layout, env.num_envs())?, steps, columns };
+        let machine = Machine::new(target, &layout, env.num_envs())?;
+        if let (true, Some(arenas)) = (cfg!(debug_assertions), machine.arenas()) {
+            // A slot that is read before it is filled shows.
+            arenas.poison()?;
+        }
+        let mut rollout = Self {
+            machine,
+            steps,
+            columns,
+        };
         rollout.begin(env)?;
         Ok(rollout)
     }
@@ -96,9 +114,13 @@ impl Rollout {
     pub fn slot(&self, name: &str, t: usize) -> Result<Field> {
         let column = self.columns.iter().find(|column| column.name == name);
         let names = self.columns.iter().map(|column| column.name.as_str());
-        let column = column.ok_or_else(|| crate::tasks::spec_error("rollout field", name, names))?;
+        let column =
+            column.ok_or_else(|| crate::tasks::spec_error("rollout field", name, names))?;
         if t >= self.steps + column.shift {
-            return Err(Error::invalid(format!("slot {t} of `{name}`; there are {}", self.steps + column.shift)));
+            return Err(Error::invalid(format!(
+                "slot {t} of `{name}`; there are {}",
+                self.steps + column.shift
+            )));
         }
         Ok(column.slot(t))
     }
@@ -110,18 +132,28 @@ impl Rollout {
 
     pub(super) fn check(&self, env: &VecEnv, t: usize) -> Result<()> {
         let fits = self.machine.worlds() == env.num_envs()
-            && self.columns.iter().all(|column| env.plan.layout.find(&column.name) == Some(column.source));
+            && self
+                .columns
+                .iter()
+                .all(|column| env.plan.layout.find(&column.name) == Some(column.source));
         if !fits {
             return Err(Error::invalid("the rollout is of another environment"));
         }
         if t >= self.steps {
-            return Err(Error::invalid(format!("step {t} of a rollout of {}", self.steps)));
+            return Err(Error::invalid(format!(
+                "step {t} of a rollout of {}",
+                self.steps
+            )));
         }
         Ok(())
     }
 
     pub(super) fn take(&mut self, from: &Machine, t: usize) -> Result<()> {
-        let pairs: Vec<_> = self.columns.iter().map(|column| (column.source, column.slot(t + column.shift))).collect();
+        let pairs: Vec<_> = self
+            .columns
+            .iter()
+            .map(|column| (column.source, column.slot(t + column.shift)))
+            .collect();
         self.machine.copy_from(from, &pairs)
     }
 }

@@ -30,12 +30,26 @@ impl Snapshot {
 
     /// As bytes, for a file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let counts = [self.worlds.len(), self.floats.len(), self.bits.len(), self.params.len()];
+        let counts = [
+            self.worlds.len(),
+            self.floats.len(),
+            self.bits.len(),
+            self.params.len(),
+        ];
         let mut bytes = MAGIC.to_vec();
-        let header = [self.of, self.rows[0], self.rows[1]].into_iter().chain(counts.map(|count| count as u32));
-        let integers = header.chain(self.worlds.iter().copied()).chain(self.bits.iter().copied());
+        let header = [self.of, self.rows[0], self.rows[1]]
+            .into_iter()
+            .chain(counts.map(|count| count as u32));
+        let integers = header
+            .chain(self.worlds.iter().copied())
+            .chain(self.bits.iter().copied());
         bytes.extend(integers.flat_map(u32::to_le_bytes));
-        bytes.extend(self.floats.iter().chain(&self.params).flat_map(|value| value.to_le_bytes()));
+        bytes.extend(
+            self.floats
+                .iter()
+                .chain(&self.params)
+                .flat_map(|value| value.to_le_bytes()),
+        );
         bytes
     }
 
@@ -44,10 +58,15 @@ impl Snapshot {
     /// # Errors
     /// They are none, or not all of them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let broken = || Error::invalid("no complete snapshot").hint("it was cut short, or written by another version");
+        let broken = || {
+            Error::invalid("no complete snapshot")
+                .hint("it was cut short, or written by another version")
+        };
         let mut rest = bytes.strip_prefix(MAGIC.as_slice()).ok_or_else(broken)?;
         let header = integers(&mut rest, 7).ok_or_else(broken)?;
-        let [of, floats, bits, counts @ ..] = header.as_slice() else { return Err(broken()) };
+        let [of, floats, bits, counts @ ..] = header.as_slice() else {
+            return Err(broken());
+        };
         let counts: Vec<usize> = counts.iter().map(|count| *count as usize).collect();
         let snapshot = Self {
             of: *of,
@@ -58,7 +77,8 @@ impl Snapshot {
             params: numbers(&mut rest, counts[3]).ok_or_else(broken)?,
         };
         let fits = |rows: u32, values: usize| rows as usize * snapshot.worlds.len() == values;
-        let in_order = snapshot.worlds.is_sorted_by(|a, b| a < b) && snapshot.worlds.iter().all(|world| world < of);
+        let in_order = snapshot.worlds.is_sorted_by(|a, b| a < b)
+            && snapshot.worlds.iter().all(|world| world < of);
         let whole = fits(*floats, snapshot.floats.len()) && fits(*bits, snapshot.bits.len());
         if !rest.is_empty() || !whole || !in_order {
             return Err(broken());
@@ -70,13 +90,27 @@ impl Snapshot {
 fn integers(rest: &mut &[u8], count: usize) -> Option<Vec<u32>> {
     let (taken, left) = rest.split_at_checked(count.checked_mul(4)?)?;
     *rest = left;
-    Some(taken.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes)).collect())
+    Some(
+        taken
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| u32::from_le_bytes(*bytes))
+            .collect(),
+    )
 }
 
 fn numbers(rest: &mut &[u8], count: usize) -> Option<Vec<f64>> {
     let (taken, left) = rest.split_at_checked(count.checked_mul(8)?)?;
     *rest = left;
-    Some(taken.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+    Some(
+        taken
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|bytes| f64::from_le_bytes(*bytes))
+            .collect(),
+    )
 }
 
 impl VecEnv {
@@ -89,7 +123,10 @@ impl VecEnv {
         let (floats, bits) = (self.persistent(Kind::F32), self.persistent(Kind::U32));
         let all = self.machine.worlds();
         let pick = |values: &[f64]| -> Vec<f64> {
-            values.chunks(all).flat_map(|row| selected.iter().map(|world| row[*world])).collect()
+            values
+                .chunks(all)
+                .flat_map(|row| selected.iter().map(|world| row[*world]))
+                .collect()
         };
         let mut snapshot = Snapshot {
             worlds: selected.iter().map(|world| *world as u32).collect(),
@@ -100,11 +137,17 @@ impl VecEnv {
             params: self.params.values().to_vec(),
         };
         for field in floats {
-            snapshot.floats.extend(pick(&self.machine.read_exact(field)?));
+            snapshot
+                .floats
+                .extend(pick(&self.machine.read_exact(field)?));
         }
         for field in bits {
             let values = self.machine.read_bits(field)?;
-            snapshot.bits.extend(values.chunks(all).flat_map(|row| selected.iter().map(|world| row[*world])));
+            snapshot.bits.extend(
+                values
+                    .chunks(all)
+                    .flat_map(|row| selected.iter().map(|world| row[*world])),
+            );
         }
         Ok(snapshot)
     }
@@ -116,13 +159,25 @@ impl VecEnv {
     /// The snapshot is of another task or number of worlds, lacks a masked world, or the device failed.
     pub fn restore(&mut self, mask: Option<&[bool]>, snapshot: &Snapshot) -> Result<()> {
         let (floats, bits) = (self.persistent(Kind::F32), self.persistent(Kind::U32));
-        let rows: [u32; 2] = [&floats, &bits].map(|fields| fields.iter().map(|field| field.components).sum());
+        let rows: [u32; 2] =
+            [&floats, &bits].map(|fields| fields.iter().map(|field| field.components).sum());
         let all = self.machine.worlds();
-        if rows != snapshot.rows || snapshot.of as usize != all || snapshot.params.len() != self.params.len() {
-            return Err(Error::invalid("the snapshot is of another environment")
-                .hint(format!("it has {} worlds and this one {all}; tasks must be the same too", snapshot.of)));
+        if rows != snapshot.rows
+            || snapshot.of as usize != all
+            || snapshot.params.len() != self.params.len()
+        {
+            return Err(
+                Error::invalid("the snapshot is of another environment").hint(format!(
+                    "it has {} worlds and this one {all}; tasks must be the same too",
+                    snapshot.of
+                )),
+            );
         }
-        let held: Vec<usize> = snapshot.worlds.iter().map(|world| *world as usize).collect();
+        let held: Vec<usize> = snapshot
+            .worlds
+            .iter()
+            .map(|world| *world as usize)
+            .collect();
         let wanted = match mask {
             Some(_) => self.selected(mask)?,
             None => held.clone(),
@@ -132,14 +187,18 @@ impl VecEnv {
             .into_iter()
             .map(|world| match held.binary_search(&world) {
                 Ok(place) => Ok((world, place)),
-                Err(_) => Err(Error::invalid(format!("the snapshot does not hold world {world}"))),
+                Err(_) => Err(Error::invalid(format!(
+                    "the snapshot does not hold world {world}"
+                ))),
             })
             .collect::<Result<_>>()?;
         let mut rows = snapshot.floats.chunks(held.len().max(1));
         for field in floats {
             let mut values = self.machine.read_exact(field)?;
             for (target, row) in values.chunks_mut(all).zip(rows.by_ref()) {
-                places.iter().for_each(|(world, place)| target[*world] = row[*place]);
+                places
+                    .iter()
+                    .for_each(|(world, place)| target[*world] = row[*place]);
             }
             self.machine.write_exact(field, &values)?;
         }
@@ -147,7 +206,9 @@ impl VecEnv {
         for field in bits {
             let mut values = self.machine.read_bits(field)?;
             for (target, row) in values.chunks_mut(all).zip(rows.by_ref()) {
-                places.iter().for_each(|(world, place)| target[*world] = row[*place]);
+                places
+                    .iter()
+                    .for_each(|(world, place)| target[*world] = row[*place]);
             }
             self.machine.write_bits(field, &values)?;
         }
@@ -163,7 +224,9 @@ impl VecEnv {
     /// All per-world fields of a kind.
     fn persistent(&self, kind: Kind) -> Vec<Field> {
         let fields = self.plan.layout.fields().iter().map(|(_, field)| *field);
-        fields.filter(|field| field.per_world && field.kind == kind && !field.is_empty()).collect()
+        fields
+            .filter(|field| field.per_world && field.kind == kind && !field.is_empty())
+            .collect()
     }
 }
 
@@ -185,8 +248,14 @@ mod tests {
         let back = Snapshot::from_bytes(&bytes).unwrap();
         assert_eq!(back.to_bytes(), bytes);
         for length in 0..bytes.len() {
-            assert!(Snapshot::from_bytes(&bytes[..length]).is_err(), "cut to {length} bytes");
+            assert!(
+                Snapshot::from_bytes(&bytes[..length]).is_err(),
+                "cut to {length} bytes"
+            );
         }
-        assert!(Snapshot::from_bytes(&[&bytes[..], &[0]].concat()).is_err(), "a byte too many");
+        assert!(
+            Snapshot::from_bytes(&[&bytes[..], &[0]].concat()).is_err(),
+            "a byte too many"
+        );
     }
 }

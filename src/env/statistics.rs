@@ -28,9 +28,15 @@ impl VecEnv {
         let read = self.machine.read_many(&sums)?;
         let totals: Vec<Vec<f64>> = read
             .iter()
-            .map(|values| values.chunks(worlds).map(|row| row.iter().map(|value| f64::from(*value)).sum()).collect())
+            .map(|values| {
+                values
+                    .chunks(worlds)
+                    .map(|row| row.iter().map(|value| f64::from(*value)).sum())
+                    .collect()
+            })
             .collect();
-        let [episodes, terminated, sum, squares, length] = [0, 1, 2, 3, 4].map(|index| totals[index][0]);
+        let [episodes, terminated, sum, squares, length] =
+            [0, 1, 2, 3, 4].map(|index| totals[index][0]);
         let mean = |sum: f64| if episodes > 0.0 { sum / episodes } else { 0.0 };
         let mean_return = mean(sum);
         let spec = &self.plan.spec;
@@ -45,7 +51,12 @@ impl VecEnv {
             mean_return,
             std_return: (mean(squares) - mean_return * mean_return).max(0.0).sqrt(),
             mean_length: mean(length),
-            terms: spec.rewards.iter().map(|term| term.name.clone()).zip(terms).collect(),
+            terms: spec
+                .rewards
+                .iter()
+                .map(|term| term.name.clone())
+                .zip(terms)
+                .collect(),
             terminations: spec
                 .terminations
                 .iter()
@@ -54,7 +65,11 @@ impl VecEnv {
                 .collect(),
             quarantines: quarantines(&causes, worlds),
         };
-        let drained: Vec<Field> = sums.into_iter().filter(|field| !field.is_empty()).chain([fields.quarantine]).collect();
+        let drained: Vec<Field> = sums
+            .into_iter()
+            .filter(|field| !field.is_empty())
+            .chain([fields.quarantine])
+            .collect();
         self.machine.clear(&drained)?;
         Ok(stats)
     }

@@ -16,7 +16,9 @@ use crate::error::Result;
 use crate::model::Model;
 use crate::rigid;
 use crate::tasks::recording::Recording;
-use crate::tasks::{Cause, Ctrl, Episode, Init, Key, Params, Spec, Task, TaskState, Terms, World, check};
+use crate::tasks::{
+    Cause, Ctrl, Episode, Init, Key, Params, Spec, Task, TaskState, Terms, World, check,
+};
 use crate::trace::{self, Bits, Graph, Layout, Mask, Var, repeat, select, stage, uniform, when};
 
 /// What the kernels of an environment are recorded from.
@@ -59,7 +61,11 @@ impl Plan {
                 let old = recipe.key();
                 let reseed = uniform("reseed").ne(0);
                 let key = Key {
-                    seed: select(reseed, [uniform("seed_low"), uniform("seed_high")], old.seed),
+                    seed: select(
+                        reseed,
+                        [uniform("seed_low"), uniform("seed_high")],
+                        old.seed,
+                    ),
                     // The next episode is number 0.
                     episode: select(reseed, Bits::from(u32::MAX), old.episode),
                     ..old
@@ -68,7 +74,7 @@ impl Plan {
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
                 let observation = recipe.look(&episode, &recipe.no_action());
-                recipe.store_begun(&episode, stagger, &observation);
+                recipe.store_begun(&episode, &observation);
                 fields.seed.store_all_bits(&key.seed);
             });
         })
@@ -81,14 +87,24 @@ impl Plan {
             when(fields.selected.load_bits(0).ne(0), (), |()| {
                 let observation = recipe.look(&recipe.load(), &fields.action.load_all());
                 let sane = !above(observation.iter().flatten(), f32::MAX);
-                when(sane, (), |()| store_groups(&fields.observations, &observation));
+                when(sane, (), |()| {
+                    store_groups(&fields.observations, &observation)
+                });
             });
         })
     }
 
     fn record(&self, name: &str, params: &Params, body: impl FnOnce(&Recipe<'_>)) -> Result<Graph> {
-        let recording = Rc::new(Recording::new(&self.model, &self.spec, params, self.fields.parameters));
-        let recipe = Recipe { plan: self, recording };
+        let recording = Rc::new(Recording::new(
+            &self.model,
+            &self.spec,
+            params,
+            self.fields.parameters,
+        ));
+        let recipe = Recipe {
+            plan: self,
+            recording,
+        };
         let graph = trace::record(name, &self.layout, || body(&recipe));
         check(&recipe.recording, &self.name)?;
         Ok(graph)
@@ -156,12 +172,22 @@ impl Recipe<'_> {
         task.own = fields.own.iter().map(|field| field.load_all()).collect();
         let histories = fields.histories.iter().zip(&self.plan.spec.histories);
         task.histories = histories
-            .map(|(field, history)| field.load_all().chunks(history.dim.max(1)).map(<[Var]>::to_vec).collect())
+            .map(|(field, history)| {
+                field
+                    .load_all()
+                    .chunks(history.dim.max(1))
+                    .map(<[Var]>::to_vec)
+                    .collect()
+            })
             .collect();
         Episode {
             physics: fields.physics.load(),
             task,
-            commands: fields.commands.iter().map(|field| field.load_all()).collect(),
+            commands: fields
+                .commands
+                .iter()
+                .map(|field| field.load_all())
+                .collect(),
             last_action: fields.last_action.load_all(),
             step: fields.episode_step.load_bits(0),
             key: self.key(),
@@ -172,7 +198,9 @@ impl Recipe<'_> {
     fn idle(&self) -> Mask {
         match self.plan.autoreset {
             Autoreset::SameStep => Mask::from(false),
-            Autoreset::NextStep | Autoreset::Disabled => self.plan.fields.pending.load_bits(0).ne(0),
+            Autoreset::NextStep | Autoreset::Disabled => {
+                self.plan.fields.pending.load_bits(0).ne(0)
+            }
         }
     }
 
@@ -181,7 +209,13 @@ impl Recipe<'_> {
             let raw = self.plan.fields.action.load_all();
             let broken = above(&raw, f32::MAX) & !idle;
             let ignored = broken | idle;
-            Action { values: raw.iter().map(|value| select(ignored, Var::from(0.0), *value)).collect(), broken }
+            Action {
+                values: raw
+                    .iter()
+                    .map(|value| select(ignored, Var::from(0.0), *value))
+                    .collect(),
+                broken,
+            }
         })
     }
 
@@ -194,15 +228,42 @@ impl Recipe<'_> {
         let go = !(idle | action.broken);
         let (model, task) = (&self.plan.model, &self.plan.task);
         let substep = |physics, _| {
-            let now = Episode { physics, ..before.clone() };
+            let now = Episode {
+                physics,
+                ..before.clone()
+            };
             let mut ctrl = Ctrl::new(&self.recording);
-            stage("actuate", || task.actuate(&World::new(&self.recording, &now, &action.values), &action.values, &mut ctrl));
-            rigid::substep(model, &self.recording.physics, &now.physics, &ctrl.ctrl, &ctrl.applied).state
+            stage("actuate", || {
+                task.actuate(
+                    &World::new(&self.recording, &now, &action.values),
+                    &action.values,
+                    &mut ctrl,
+                )
+            });
+            rigid::substep(
+                model,
+                &self.recording.physics,
+                &now.physics,
+                &ctrl.ctrl,
+                &ctrl.applied,
+            )
+            .state
         };
-        let physics = stage("physics", || repeat(uniform("substeps"), before.physics.clone(), |_| go, substep));
-        let mut after = Episode { physics, step: before.step + 1, ..before.clone() };
+        let physics = stage("physics", || {
+            repeat(uniform("substeps"), before.physics.clone(), |_| go, substep)
+        });
+        let mut after = Episode {
+            physics,
+            step: before.step + 1,
+            ..before.clone()
+        };
         let mut own = after.task.clone();
-        stage("update", || task.update(&World::new(&self.recording, &after, &action.values), &mut own));
+        stage("update", || {
+            task.update(
+                &World::new(&self.recording, &after, &action.values),
+                &mut own,
+            )
+        });
         after.task = own;
         after
     }
@@ -211,33 +272,50 @@ impl Recipe<'_> {
     fn judge(&self, before: Episode, after: Episode, action: &Action, idle: Mask) -> Outcome {
         let terms = self.terms(&after, &action.values);
         let observation = self.groups(&terms, &after);
-        let (weighted_terms, termination_terms) = stage("terms", || (terms.weighted_rewards(), terms.terminations()));
+        let (weighted_terms, termination_terms) =
+            stage("terms", || (terms.weighted_rewards(), terms.terminations()));
         stage("done", || {
-            let reward = weighted_terms.iter().fold(Var::from(0.0), |sum, term| sum + *term);
+            let reward = weighted_terms
+                .iter()
+                .fold(Var::from(0.0), |sum, term| sum + *term);
             let physics = &after.physics;
             let state = physics.qpos.iter().chain(&physics.qvel).chain(&physics.act);
             let found = [
                 (Cause::Action, action.broken),
                 (Cause::State, above(state, MAX_STATE)),
                 (Cause::Reward, above([&reward], f32::MAX)),
-                (Cause::Observation, above(observation.iter().flatten(), f32::MAX)),
+                (
+                    Cause::Observation,
+                    above(observation.iter().flatten(), f32::MAX),
+                ),
             ];
-            let status = found.into_iter().fold(Bits::from(0), |status, (cause, found)| {
-                status | select(found & !idle, Bits::from(cause.bit()), Bits::from(0))
-            });
+            // What is found first explains the rest: a state that is not finite is seen, too.
+            let status = found
+                .into_iter()
+                .rev()
+                .fold(Bits::ZERO, |status, (cause, found)| {
+                    select(found & !idle, Bits::from(cause.bit()), status)
+                });
             let quarantined = status.ne(0);
             let held = idle | quarantined;
-            let any = termination_terms.iter().fold(Mask::from(false), |any, term| any | *term);
+            let any = termination_terms
+                .iter()
+                .fold(Mask::from(false), |any, term| any | *term);
             let terminated = any & !held;
             let out_of_time = after.step.ge(self.plan.spec.max_episode_steps);
             let truncated = !idle & !terminated & (quarantined | out_of_time);
             // The last finite observation is the one that this step's action was chosen from.
-            let observation = when(held, observation, |_| load_groups(&self.plan.fields.observations));
+            let observation = when(held, observation, |_| {
+                load_groups(&self.plan.fields.observations)
+            });
             Outcome {
                 observation,
                 episode: select(held, before, after),
                 reward: select(held, Var::from(0.0), reward),
-                weighted_terms: weighted_terms.iter().map(|term| select(held, Var::from(0.0), *term)).collect(),
+                weighted_terms: weighted_terms
+                    .iter()
+                    .map(|term| select(held, Var::from(0.0), *term))
+                    .collect(),
                 termination_terms,
                 terminated,
                 truncated,
@@ -250,7 +328,9 @@ impl Recipe<'_> {
     fn terms(&self, episode: &Episode, action: &[Var]) -> Terms {
         let mut terms = Terms::new(&self.recording);
         let world = World::new(&self.recording, episode, action);
-        stage("terms", || self.plan.task.terms(&world, &episode.task, &mut terms));
+        stage("terms", || {
+            self.plan.task.terms(&world, &episode.task, &mut terms)
+        });
         terms
     }
 
@@ -270,13 +350,21 @@ impl Recipe<'_> {
             let (zero, one) = (Var::from(0.0), Var::from(1.0));
             let episode_return = fields.episode_return.load(0) + outcome.reward;
             let length = fields.episode_length.load(0) + select(outcome.valid(), one, zero);
-            let sums = fields.episode_terms.load_all().into_iter().zip(&outcome.weighted_terms);
+            let sums = fields
+                .episode_terms
+                .load_all()
+                .into_iter()
+                .zip(&outcome.weighted_terms);
             let sums: Vec<Var> = sums.map(|(sum, term)| sum + *term).collect();
             let done = outcome.done();
-            fields.episode_return.store(0, select(done, zero, episode_return));
+            fields
+                .episode_return
+                .store(0, select(done, zero, episode_return));
             fields.episode_length.store(0, select(done, zero, length));
             for (component, sum) in sums.iter().enumerate() {
-                fields.episode_terms.store(component, select(done, zero, *sum));
+                fields
+                    .episode_terms
+                    .store(component, select(done, zero, *sum));
             }
             when(done, (), |()| {
                 fields.final_return.store(0, episode_return);
@@ -288,7 +376,11 @@ impl Recipe<'_> {
                     };
                     let statistics = &fields.statistics;
                     add(statistics.episodes, 0, one);
-                    add(statistics.terminated, 0, select(outcome.terminated, one, zero));
+                    add(
+                        statistics.terminated,
+                        0,
+                        select(outcome.terminated, one, zero),
+                    );
                     add(statistics.sum, 0, episode_return);
                     add(statistics.sum_of_squares, 0, episode_return.square());
                     add(statistics.length, 0, length);
@@ -326,11 +418,16 @@ impl Recipe<'_> {
     /// The beginning of the episode after the one that `key` names.
     fn fresh(&self, key: Key) -> Episode {
         stage("reset", || {
-            let key = Key { episode: key.episode + 1, ..key };
+            let key = Key {
+                episode: key.episode + 1,
+                ..key
+            };
             let start = Bits::ZERO;
             let mut init = Init::new(&self.recording);
             let mut task = TaskState::zero(&self.recording);
-            self.plan.task.reset(&mut init, &mut task, &mut key.rng("reset", start));
+            self.plan
+                .task
+                .reset(&mut init, &mut task, &mut key.rng("reset", start));
             Episode {
                 physics: init.state,
                 task,
@@ -355,8 +452,13 @@ impl Recipe<'_> {
         let commands = self.plan.spec.commands.iter();
         commands
             .map(|command| {
-                let param = |field: &str, i: usize| self.recording.param(&format!("command.{}.{field}[{i}]", command.name));
-                (0..command.low.len()).map(|i| rng.range(param("low", i), param("high", i))).collect()
+                let param = |field: &str, i: usize| {
+                    self.recording
+                        .param(&format!("command.{}.{field}[{i}]", command.name))
+                };
+                (0..command.low.len())
+                    .map(|i| rng.range(param("low", i), param("high", i)))
+                    .collect()
             })
             .collect()
     }
@@ -366,13 +468,21 @@ impl Recipe<'_> {
         stage("command", || {
             let mut any = Mask::from(false);
             for (index, command) in self.plan.spec.commands.iter().enumerate() {
-                let interval = self.recording.param(&format!("command.{}.interval", command.name));
-                let steps = (interval * (1.0 / self.plan.spec.control_dt)).round().to_bits();
-                let due = steps.ne(0) & episode.step.ne(0) & (episode.step % steps.max(1)).eq(0) & !except;
+                let interval = self
+                    .recording
+                    .param(&format!("command.{}.interval", command.name));
+                let steps = (interval * (1.0 / self.plan.spec.control_dt))
+                    .round()
+                    .to_bits();
+                let due = steps.ne(0)
+                    & episode.step.ne(0)
+                    & (episode.step % steps.max(1)).eq(0)
+                    & !except;
                 let values = episode.commands[index].clone();
                 let (key, step) = (episode.key, episode.step);
-                episode.commands[index] = when(due, values, |_| self.sample(key, step).swap_remove(index));
-                any = any | due;
+                episode.commands[index] =
+                    when(due, values, |_| self.sample(key, step).swap_remove(index));
+                any |= due;
             }
             (episode, any)
         })
@@ -388,19 +498,32 @@ impl Recipe<'_> {
         resampled: Mask,
     ) -> Vec<Vec<Var>> {
         when(reset | resampled, outcome.observation.clone(), |_| {
-            let action: Vec<Var> = action.values.iter().map(|value| select(reset, Var::from(0.0), *value)).collect();
+            let action: Vec<Var> = action
+                .values
+                .iter()
+                .map(|value| select(reset, Var::from(0.0), *value))
+                .collect();
             let mut now = episode.clone();
             now.last_action = select(reset, self.no_action(), now.last_action);
             self.look(&now, &action)
         })
     }
 
-    fn store(&self, episode: &Episode, outcome: &Outcome, action: &Action, observation: &[Vec<Var>]) {
+    fn store(
+        &self,
+        episode: &Episode,
+        outcome: &Outcome,
+        action: &Action,
+        observation: &[Vec<Var>],
+    ) {
         let fields = &self.plan.fields;
         self.store_episode(episode);
         if self.recording.reads_last_action.get() {
             let reset = episode.step.eq(0);
-            let values = action.values.iter().map(|value| select(reset, Var::from(0.0), *value));
+            let values = action
+                .values
+                .iter()
+                .map(|value| select(reset, Var::from(0.0), *value));
             fields.last_action.store_all(&values.collect::<Vec<_>>());
         }
         store_groups(&fields.observations, observation);
@@ -417,7 +540,9 @@ impl Recipe<'_> {
             // A world that is over stays so, and keeps saying why, until it is reset.
             Autoreset::Disabled => {
                 when(!outcome.idle, (), |()| self.store_ends(outcome));
-                fields.pending.store_bits(0, flag(outcome.idle | outcome.done()));
+                fields
+                    .pending
+                    .store_bits(0, flag(outcome.idle | outcome.done()));
             }
         }
     }
@@ -432,38 +557,59 @@ impl Recipe<'_> {
     fn store_episode(&self, episode: &Episode) {
         let fields = &self.plan.fields;
         fields.physics.store(&episode.physics);
-        fields.own.iter().zip(&episode.task.own).for_each(|(field, values)| field.store_all(values));
+        fields
+            .own
+            .iter()
+            .zip(&episode.task.own)
+            .for_each(|(field, values)| field.store_all(values));
         let histories = fields.histories.iter().zip(&episode.task.histories);
         histories.for_each(|(field, entries)| field.store_all(&entries.concat()));
-        fields.commands.iter().zip(&episode.commands).for_each(|(field, values)| field.store_all(values));
+        fields
+            .commands
+            .iter()
+            .zip(&episode.commands)
+            .for_each(|(field, values)| field.store_all(values));
         fields.episode.store_bits(0, episode.key.episode);
         fields.episode_step.store_bits(0, episode.step);
     }
 
     /// Everything about a world whose episode has just begun by request.
-    fn store_begun(&self, episode: &Episode, partial: Mask, observation: &[Vec<Var>]) {
+    fn store_begun(&self, episode: &Episode, observation: &[Vec<Var>]) {
         let fields = &self.plan.fields;
         self.store_episode(episode);
         fields.last_action.store_all(&episode.last_action);
         store_groups(&fields.observations, observation);
         store_groups(&fields.next_observations, observation);
-        let outputs = [fields.reward, fields.terminated, fields.truncated, fields.done];
-        let sums = [fields.episode_return, fields.episode_length, fields.episode_terms];
+        let outputs = [
+            fields.reward,
+            fields.terminated,
+            fields.truncated,
+            fields.done,
+        ];
+        let sums = [
+            fields.episode_return,
+            fields.episode_length,
+            fields.episode_terms,
+        ];
         for field in outputs.into_iter().chain(sums) {
             field.store_all(&vec![Var::from(0.0); field.len()]);
         }
         fields.valid.store(0, 1.0);
         fields.status.store_bits(0, 0);
         fields.pending.store_bits(0, 0);
-        fields.partial.store_bits(0, flag(partial));
+        fields.partial.store_bits(0, flag(episode.step.ne(0)));
     }
 }
 
 /// Whether a number's magnitude is above `limit`, infinite, or no number, by the bits: for finite floats the order of
 /// magnitudes is the order of the bits without the sign, and everything else lies above.
 pub(super) fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -> Mask {
-    let magnitudes = values.into_iter().map(|value| value.bitcast() & 0x7fff_ffff);
-    magnitudes.reduce(|a, b| a.max(b)).map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
+    let magnitudes = values
+        .into_iter()
+        .map(|value| value.bitcast() & 0x7fff_ffff);
+    magnitudes
+        .reduce(|a, b| a.max(b))
+        .map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
 }
 
 fn load_groups(fields: &[trace::Field]) -> Vec<Vec<Var>> {
@@ -471,7 +617,10 @@ fn load_groups(fields: &[trace::Field]) -> Vec<Vec<Var>> {
 }
 
 fn store_groups(fields: &[trace::Field], groups: &[Vec<Var>]) {
-    fields.iter().zip(groups).for_each(|(field, values)| field.store_all(values));
+    fields
+        .iter()
+        .zip(groups)
+        .for_each(|(field, values)| field.store_all(values));
 }
 
 /// 1 where the mask holds, else 0.

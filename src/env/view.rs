@@ -28,7 +28,10 @@ impl<'a> View<'a> {
     /// # Errors
     /// The device failed.
     pub fn read(&self) -> Result<Vec<f32>> {
-        Ok(worlds_first(&self.machine.read(self.field)?, self.field.len()))
+        Ok(worlds_first(
+            &self.machine.read(self.field)?,
+            self.field.len(),
+        ))
     }
 }
 
@@ -42,7 +45,11 @@ pub struct Groups<'a> {
 
 impl<'a> Groups<'a> {
     pub(super) fn new(machine: &'a Machine, spec: &'a Spec, fields: &'a [Field]) -> Self {
-        Self { machine, spec, fields }
+        Self {
+            machine,
+            spec,
+            fields,
+        }
     }
 
     /// The group of that name, `[world][component]`.
@@ -56,8 +63,15 @@ impl<'a> Groups<'a> {
 
     /// The group `policy`, which every task has.
     pub fn policy(&self) -> View<'a> {
-        let index = self.spec.groups.iter().position(|group| group.name == "policy");
-        View::new(self.machine, self.fields[index.expect("a spec without `policy` is refused when it is built")])
+        let index = self
+            .spec
+            .groups
+            .iter()
+            .position(|group| group.name == "policy");
+        View::new(
+            self.machine,
+            self.fields[index.expect("a spec without `policy` is refused when it is built")],
+        )
     }
 }
 
@@ -89,6 +103,13 @@ pub struct Info<'a> {
     pub final_return: View<'a>,
     /// `[N]` Its length in control steps.
     pub final_length: View<'a>,
+    /// `[N]` Return so far of the running episode.
+    pub episode_return: View<'a>,
+    /// `[N]` Its control steps so far.
+    pub episode_length: View<'a>,
+    /// `[N][term]` Its weighted reward terms so far; no components where the task has a single term, whose sum is the
+    /// return.
+    pub episode_terms: View<'a>,
     status: View<'a>,
 }
 
@@ -133,6 +154,9 @@ impl<'a> Step<'a> {
             info: Info {
                 final_return: view(fields.final_return),
                 final_length: view(fields.final_length),
+                episode_return: view(fields.episode_return),
+                episode_length: view(fields.episode_length),
+                episode_terms: view(fields.episode_terms),
                 status: view(fields.status),
             },
         }
@@ -143,16 +167,20 @@ impl<'a> Step<'a> {
     /// # Errors
     /// The device failed.
     pub fn read(&self) -> Result<HostStep> {
-        let scalars = [self.reward, self.terminated, self.truncated, self.valid].map(|view| view.field);
+        let scalars =
+            [self.reward, self.terminated, self.truncated, self.valid].map(|view| view.field);
         let fields: Vec<Field> = [self.obs.fields, self.next_obs.fields, &scalars].concat();
         let mut values = self.reward.machine.read_many(&fields)?.into_iter();
         let mut groups = |fields: &[Field]| -> Vec<Vec<f32>> {
             let values = values.by_ref().take(fields.len()).zip(fields);
-            values.map(|(values, field)| worlds_first(&values, field.len())).collect()
+            values
+                .map(|(values, field)| worlds_first(&values, field.len()))
+                .collect()
         };
         let (obs, next_obs) = (groups(self.obs.fields), groups(self.next_obs.fields));
-        let [reward, terminated, truncated, valid]: [Vec<f32>; 4] =
-            groups(&scalars).try_into().expect("four fields were asked for");
+        let [reward, terminated, truncated, valid]: [Vec<f32>; 4] = groups(&scalars)
+            .try_into()
+            .expect("four fields were asked for");
         let flags = |values: Vec<f32>| values.into_iter().map(|value| value != 0.0).collect();
         Ok(HostStep {
             obs,
@@ -168,14 +196,16 @@ impl<'a> Step<'a> {
 /// `[component][world]` as `[world][component]`.
 pub(super) fn worlds_first<T: Copy>(values: &[T], components: usize) -> Vec<T> {
     let worlds = values.len() / components.max(1);
-    let rows = (0..worlds).flat_map(|world| (0..components).map(move |component| component * worlds + world));
+    let rows = (0..worlds)
+        .flat_map(|world| (0..components).map(move |component| component * worlds + world));
     rows.map(|index| values[index]).collect()
 }
 
 /// `[world][component]` as `[component][world]`.
 pub(super) fn components_first<T: Copy>(values: &[T], components: usize) -> Vec<T> {
     let worlds = values.len() / components.max(1);
-    let rows = (0..components).flat_map(|component| (0..worlds).map(move |world| world * components + component));
+    let rows = (0..components)
+        .flat_map(|component| (0..worlds).map(move |world| world * components + component));
     rows.map(|index| values[index]).collect()
 }
 

@@ -5,8 +5,8 @@
 //! [`HostRng`] makes the same ones on the host, bit for bit.
 //!
 //! The generator is Threefry-4×32 with 13 rounds (Salmon, Moraes, Dror and Shaw, Parallel Random Numbers: As Easy as
-//! 1, 2, 3, SC 2011, sections 3 to 5): it passes BigCrush from 12 rounds on, and takes eight words of input, which is
-//! what a draw has:
+//! 1, 2, 3, SC 2011, sections 3 to 5). Its authors report it, as one of those in Random123's file of known answers, to
+//! pass all of BigCrush, and it takes eight words of input, which is what a draw has:
 //!
 //! | word | counter | key |
 //! |---|---|---|

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::reference::Given;
-use super::{Joint, Model, actuators, locate, reference, tree};
+use super::{Joint, Model, actuators, fuse, locate, reference, tree};
 use crate::error::{Error, Result};
 use crate::scene::pose;
 use crate::scene::{Body, Keyframe, Scene};
@@ -13,6 +13,12 @@ impl Model {
     /// # Errors
     /// Whatever the scene says that makes no sense, with the line that said it.
     pub fn compile(scene: &Scene) -> Result<Self> {
+        let fused = if scene.compilers[0].fusestatic {
+            Some(fuse::fuse(scene)?)
+        } else {
+            None
+        };
+        let scene = fused.as_ref().unwrap_or(scene);
         let mut model = Model {
             name: scene.name.clone(),
             opt: scene.options.clone(),
@@ -55,6 +61,9 @@ fn check_options(scene: &Scene) -> Result<()> {
 }
 
 fn materials(scene: &Scene, model: &mut Model) -> Result<()> {
+    if scene.compilers[0].discardvisual {
+        return Ok(());
+    }
     model.nmat = scene.materials.len();
     model.mat_rgba = scene
         .materials

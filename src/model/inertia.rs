@@ -21,48 +21,58 @@ type Symmetric = [f64; 6];
 /// The mass and inertia of a body: its own if it gives them, else its geoms'.
 ///
 /// # Errors
-/// A negative or unphysical mass or inertia.
+/// A negative or unphysical mass or inertia, located at the body or the geom.
 pub(super) fn of_body(body: &Body, compiler: &Compiler) -> Result<Lump> {
+    let placed = |error| super::locate(&body.place, "body", &body.name, error);
     let from_geoms = match compiler.inertiafromgeom {
         Limited::True => true,
         Limited::False => false,
         Limited::Auto => body.inertial.is_none(),
     };
-    let mut lump = match &body.inertial {
-        Some(inertial) => {
-            let (quat, moments) = match inertial.inertia {
-                Inertia::Diagonal(moments) => (inertial.pose.quat, moments),
-                Inertia::Full(full) => principal(full)
-                    .ok_or_else(|| Error::invalid("fullinertia must have positive eigenvalues"))?,
-            };
-            let mut pose = Pose {
-                pos: inertial.pose.pos,
-                quat,
-            };
-            pose::normalize(&mut pose.quat);
-            Lump {
-                pose,
-                mass: inertial.mass,
-                moments,
-            }
-        }
+    let own = own(body).map_err(placed)?;
+    let lump = if from_geoms {
+        sum_of_geoms(body, compiler)?.unwrap_or(own)
+    } else {
+        own
+    };
+    bounded(lump, compiler).map_err(placed)
+}
+
+/// What a body says of its own mass and inertia.
+fn own(body: &Body) -> Result<Lump> {
+    let Some(inertial) = &body.inertial else {
         // MuJoCo's compiler puts the inertial frame of an empty body at the body's own placement.
-        None => Lump {
+        return Ok(Lump {
             pose: body.pose,
             mass: 0.0,
             moments: [0.0; 3],
-        },
+        });
     };
-    if from_geoms {
-        lump = sum_of_geoms(body, compiler)?.unwrap_or(lump);
+    let (quat, moments) = match inertial.inertia {
+        Inertia::Diagonal(moments) => (inertial.pose.quat, moments),
+        Inertia::Full(full) => principal(full)
+            .ok_or_else(|| Error::invalid("fullinertia must have positive eigenvalues"))?,
+    };
+    if inertial.mass < 0.0 || moments.iter().any(|&moment| moment < 0.0) {
+        return Err(Error::invalid("mass and inertia cannot be negative"));
     }
+    let mut pose = Pose {
+        pos: inertial.pose.pos,
+        quat,
+    };
+    pose::normalize(&mut pose.quat);
+    Ok(Lump {
+        pose,
+        mass: inertial.mass,
+        moments,
+    })
+}
 
+/// Applies the compiler's lower bounds, and refuses or balances an unphysical inertia.
+fn bounded(mut lump: Lump, compiler: &Compiler) -> Result<Lump> {
     lump.mass = lump.mass.max(compiler.boundmass);
     lump.moments = lump.moments.map(|moment| moment.max(compiler.boundinertia));
     let [a, b, c] = lump.moments;
-    if lump.mass < 0.0 || a < 0.0 || b < 0.0 || c < 0.0 {
-        return Err(Error::invalid("mass and inertia cannot be negative"));
-    }
     if a + b < c || a + c < b || b + c < a {
         if !compiler.balanceinertia {
             let cause = format!(
@@ -93,7 +103,9 @@ fn sum_of_geoms(body: &Body, compiler: &Compiler) -> Result<Option<Lump>> {
     match lumps.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(*one)),
-        many => sum(many).map(Some),
+        many => sum(many)
+            .map(Some)
+            .map_err(|error| super::locate(&body.place, "body", &body.name, error)),
     }
 }
 
@@ -287,8 +299,11 @@ fn of_point(mass: f64, [x, y, z]: [f64; 3]) -> Symmetric {
 /// Jacobi's method with the rotation kept as a quaternion, in the order of MuJoCo's compiler, so
 /// that equal moments come out with the same axes.
 pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
-    const TINY: f64 = 1e-12;
     let [xx, yy, zz, xy, xz, yz] = full;
+    let tiny = 1e-12
+        * full
+            .iter()
+            .fold(0.0_f64, |largest, entry| largest.max(entry.abs()));
     let inertia = [[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]];
     let mut quat = UNIT;
     let mut moments = [0.0; 3];
@@ -312,21 +327,17 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
         } else {
             (1, 2, 0, d12)
         };
-        if off.abs() < TINY {
+        if off.abs() < tiny {
             break;
         }
         // The rotation that annihilates the entry: t = tan φ with t² + 2 τ t − 1 = 0.
         let tau = (moments[column] - moments[row]) / (2.0 * off);
         let tan = 1.0 / (tau.abs() + (1.0 + tau * tau).sqrt());
-        let cos = 1.0 / (1.0 + tan * tan).sqrt();
-        if cos > 1.0 - TINY {
-            break;
-        }
-        let mut half_sin = (0.5 - 0.5 * cos).sqrt();
+        let (mut half_sin, half_cos) = (0.5 * tan.atan()).sin_cos();
         if (tau >= 0.0) != (axis == 1) {
             half_sin = -half_sin;
         }
-        let mut step = [(1.0 - half_sin * half_sin).sqrt(), 0.0, 0.0, 0.0];
+        let mut step = [half_cos, 0.0, 0.0, 0.0];
         step[axis + 1] = half_sin;
         pose::normalize(&mut step);
         quat = pose::multiply(quat, step);
@@ -334,7 +345,7 @@ pub(super) fn principal(full: Symmetric) -> Option<([f64; 4], [f64; 3])> {
     }
     // Sort by exchanging neighbours, each exchange a quarter turn about the third axis.
     for first in [0, 1, 0] {
-        if moments[first] + TINY < moments[first + 1] {
+        if moments[first] + tiny < moments[first + 1] {
             moments.swap(first, first + 1);
             let mut turn = [std::f64::consts::FRAC_1_SQRT_2, 0.0, 0.0, 0.0];
             turn[(first + 2) % 3 + 1] = turn[0];

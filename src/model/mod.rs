@@ -7,6 +7,7 @@
 
 mod actuators;
 mod compile;
+mod fuse;
 mod inertia;
 mod names;
 mod reference;

@@ -5,6 +5,7 @@
 //! M = Lᵀ D L without fill-in (Featherstone, "Rigid Body Dynamics Algorithms", 2008, section 6.5).
 //! Then xᵀ M⁻¹ x = Σ yᵢ² / Dᵢ with y = L⁻ᵀ x.
 
+use super::tree::MINVAL;
 use super::{Geom, Joint, Model, Statistics, Transmission};
 use crate::scene::StatisticsGiven;
 use crate::scene::pose::{self, Pose};
@@ -325,18 +326,12 @@ impl Reference {
                 .push(acceleration.iter().map(|a| a * a).sum::<f64>().sqrt());
 
             // A position servo with a positive biasprm[2] has that as its damping ratio:
-            // damping = 2 ratio √(kp m), m the inertia reflected through the transmission.
+            // damping = 2 ratio √(kp m), m = 1 / (J M⁻¹ Jᵀ) the inertia that the actuator sees.
             let kp = model.actuator_gainprm[actuator][0];
             let bias = &mut model.actuator_biasprm[actuator];
             if kp == -bias[1] && bias[2] > 0.0 {
-                let mass: f64 = moment
-                    .iter()
-                    .zip(&model.dof_m0)
-                    .map(|(moment, m0)| (moment * moment, m0))
-                    .filter(|(square, _)| *square > 1e-15)
-                    .map(|(square, m0)| m0 / square)
-                    .sum();
-                bias[2] *= -2.0 * (kp * mass).sqrt();
+                let inverse: f64 = moment.iter().zip(&acceleration).map(|(j, a)| j * a).sum();
+                bias[2] *= -2.0 * (kp / inverse.max(MINVAL)).sqrt();
             }
         }
     }
@@ -458,7 +453,6 @@ fn override_statistics(stat: &mut Statistics, given: &StatisticsGiven) {
 ///
 /// With the inertia m that the joint sees at `qpos0`: stiffness m / (time² ratio²), damping 2 m / time.
 fn spring_dampers(model: &mut Model, springdamper: &[[f64; 2]]) {
-    const MINVAL: f64 = 1e-15;
     for (joint, &[time, ratio]) in springdamper.iter().enumerate() {
         if time <= 0.0 || ratio <= 0.0 {
             continue;

@@ -1,15 +1,17 @@
 //! Bodies, joints, degrees of freedom, geoms, sites, cameras and lights: the arrays of the tree.
 
+use std::collections::HashSet;
+
 use super::inertia::{self, Lump};
 use super::names::Names;
 use super::{Model, locate};
 use crate::error::{Error, Result};
-use crate::scene::kinds::{Geom as Shape, Joint as Kind};
+use crate::scene::kinds::{Geom as Shape, Joint as Kind, Object};
 use crate::scene::pose::{self, EPS, Pose};
 use crate::scene::{Body, Camera, Geom, Joint, Light, Limited, Place, Scene, Site};
 
 /// Below this a mass or a moment of inertia counts as zero (MuJoCo's `mjMINVAL`).
-const MINVAL: f64 = 1e-15;
+pub(super) const MINVAL: f64 = 1e-15;
 
 /// Fills every array of the tree, in depth-first order.
 ///
@@ -26,6 +28,7 @@ pub(super) fn fill(scene: &Scene, model: &mut Model) -> Result<()> {
         scene,
         model,
         labels: Labels::default(),
+        referred: referred_geoms(scene),
     };
     filler.body(world, 0)?;
     filler.finish()
@@ -46,6 +49,26 @@ struct Filler<'a> {
     scene: &'a Scene,
     model: &'a mut Model,
     labels: Labels,
+    /// Names of geoms that pairs and sensors refer to.
+    referred: HashSet<&'a str>,
+}
+
+fn referred_geoms(scene: &Scene) -> HashSet<&str> {
+    let sensed = scene
+        .sensors
+        .iter()
+        .flat_map(|sensor| [&sensor.object, &sensor.reference]);
+    let sensed = sensed
+        .flatten()
+        .filter(|(kind, _)| *kind == Object::Geom)
+        .map(|(_, name)| name);
+    scene
+        .pairs
+        .iter()
+        .flat_map(|pair| &pair.geoms)
+        .chain(sensed)
+        .map(String::as_str)
+        .collect()
 }
 
 impl Filler<'_> {
@@ -63,6 +86,10 @@ impl Filler<'_> {
         let mut own = body.pose;
         pose::normalize(&mut own.quat);
 
+        for geom in &body.geoms {
+            check_size(geom.kind, geom.size)
+                .map_err(|error| locate(&geom.place, "geom", &geom.name, error))?;
+        }
         let lump = if id == 0 {
             Lump {
                 pose: Pose::default(),
@@ -70,7 +97,7 @@ impl Filler<'_> {
                 moments: [0.0; 3],
             }
         } else {
-            inertia::of_body(body, compiler).map_err(placed)?
+            inertia::of_body(body, compiler)?
         };
         finite(
             "mass and inertia",
@@ -80,7 +107,13 @@ impl Filler<'_> {
                 .chain([&lump.mass]),
         )
         .map_err(placed)?;
-        self.check_joints(body, parent, &lump).map_err(placed)?;
+        self.check_joints(body, parent).map_err(placed)?;
+        if !body.joints.is_empty() && !heavy(&lump) && !self.carries_mass(body)? {
+            let error = Error::invalid("a moving body must have mass and inertia");
+            return Err(placed(
+                error.hint("give it an <inertial> or a geom with mass"),
+            ));
+        }
 
         // A lone free body's frame may be moved to its inertial frame; its contents move back.
         let aligned = match body.joints.as_slice() {
@@ -97,6 +130,11 @@ impl Filler<'_> {
             (own, lump.pose, Pose::default())
         };
 
+        let geoms: Vec<&Geom> = body
+            .geoms
+            .iter()
+            .filter(|geom| !self.discarded(geom))
+            .collect();
         let model = &mut *self.model;
         model.nbody += 1;
         model.body_parentid.push(parent);
@@ -119,7 +157,7 @@ impl Filler<'_> {
             .body_dofnum
             .push(body.joints.iter().map(|joint| joint.kind.nv()).sum());
         model.body_dofadr.push(model.nv);
-        model.body_geomnum.push(body.geoms.len());
+        model.body_geomnum.push(geoms.len());
         model.body_geomadr.push(model.ngeom);
         model.body_pos.push(own.pos);
         model.body_quat.push(own.quat);
@@ -135,7 +173,7 @@ impl Filler<'_> {
             self.joint(joint, id)
                 .map_err(|e| locate(&joint.place, "joint", &joint.name, e))?;
         }
-        for geom in &body.geoms {
+        for geom in geoms {
             self.geom(geom, id, &shift)
                 .map_err(|e| locate(&geom.place, "geom", &geom.name, e))?;
         }
@@ -156,8 +194,23 @@ impl Filler<'_> {
         Ok(())
     }
 
+    /// Whether a geom is only for drawing, and such geoms are to be left out.
+    fn discarded(&self, geom: &Geom) -> bool {
+        let visual = geom.contype == 0 && geom.conaffinity == 0;
+        self.scene.compilers[0].discardvisual
+            && visual
+            && !self.referred.contains(geom.name.as_str())
+    }
+
+    fn material(&self, name: &str) -> Result<Option<usize>> {
+        if name.is_empty() || self.scene.compilers[0].discardvisual {
+            return Ok(None);
+        }
+        self.model.mat_names.id(name).map(Some)
+    }
+
     /// What must hold for the joints of a body together.
-    fn check_joints(&self, body: &Body, parent: usize, lump: &Lump) -> Result<()> {
+    fn check_joints(&self, body: &Body, parent: usize) -> Result<()> {
         let dofs: usize = body.joints.iter().map(|joint| joint.kind.nv()).sum();
         if dofs > 6 {
             return Err(Error::invalid(format!(
@@ -187,10 +240,6 @@ impl Filler<'_> {
         kinds.next();
         if kinds.any(|kind| matches!(kind, Kind::Ball | Kind::Hinge)) {
             return Err(Error::invalid("a ball joint is followed by a rotation"));
-        }
-        if !body.joints.is_empty() && !heavy(lump) && !self.carries_mass(body)? {
-            let cause = "a moving body must have mass and inertia";
-            return Err(Error::invalid(cause).hint("give it an <inertial> or a geom with mass"));
         }
         Ok(())
     }
@@ -330,13 +379,13 @@ impl Filler<'_> {
                 .iter()
                 .chain([&geom.solmix, &geom.margin, &geom.gap]),
         )?;
-        check_size(geom.kind, geom.size)?;
         if !matches!(geom.condim, 1 | 3 | 4 | 6) {
             return Err(Error::invalid(format!(
                 "condim is {}, not 1, 3, 4 or 6",
                 geom.condim
             )));
         }
+        let material = self.material(&geom.material)?;
         let model = &mut *self.model;
         let weld = model.body_weldid[body];
         if geom.kind == Shape::Plane && weld != 0 && model.body_mocapid[weld].is_none() {
@@ -353,9 +402,7 @@ impl Filler<'_> {
         model.geom_conaffinity.push(geom.conaffinity);
         model.geom_condim.push(geom.condim);
         model.geom_bodyid.push(body);
-        model
-            .geom_matid
-            .push(material(&model.mat_names, &geom.material)?);
+        model.geom_matid.push(material);
         model.geom_group.push(geom.group);
         model.geom_priority.push(geom.priority);
         model.geom_solmix.push(geom.solmix);
@@ -386,13 +433,12 @@ impl Filler<'_> {
         let mut own = site.pose;
         pose::normalize(&mut own.quat);
         let own = shift.then(&own);
+        let material = self.material(&site.material)?;
         let model = &mut *self.model;
         model.nsite += 1;
         model.site_type.push(site.kind);
         model.site_bodyid.push(body);
-        model
-            .site_matid
-            .push(material(&model.mat_names, &site.material)?);
+        model.site_matid.push(material);
         model.site_group.push(site.group);
         model.site_size.push(site.size);
         model.site_pos.push(own.pos);
@@ -442,6 +488,7 @@ impl Filler<'_> {
             scene,
             model,
             labels,
+            ..
         } = self;
         model.body_treeid = (0..model.nbody)
             .map(|body| {
@@ -496,14 +543,6 @@ fn last_dof(model: &Model, mut body: usize) -> Option<usize> {
 
 fn heavy(lump: &Lump) -> bool {
     lump.mass >= MINVAL && lump.moments.iter().all(|&moment| moment >= MINVAL)
-}
-
-fn material(names: &Names, name: &str) -> Result<Option<usize>> {
-    if name.is_empty() {
-        Ok(None)
-    } else {
-        names.id(name).map(Some)
-    }
 }
 
 /// Refuses infinities and NaN, which a scene built in Rust can have.

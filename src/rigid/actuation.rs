@@ -81,17 +81,16 @@ fn drive(cx: &Context<'_>, state: &State, ctrl: Var, actuator: usize, out: &mut 
         velocity,
         moment,
     } = out.transmission[actuator].clone();
-    let raw = ctrl;
     let ctrl = match model.actuator_ctrllimited[actuator] && model.opt.flags.clampctrl {
-        true => raw.clamp(
+        true => ctrl.clamp(
             parameters.actuator_ctrlrange[actuator][0],
             parameters.actuator_ctrlrange[actuator][1],
         ),
-        false => raw,
+        false => ctrl,
     };
 
     // The input is the control, or the activation that it drives.
-    let (mut input, mut input_vel) = (ctrl, raw);
+    let mut input = ctrl;
     if let Some(address) = model.actuator_actadr[actuator] {
         let act = state.act[address];
         let rate = match model.actuator_dyntype[actuator] {
@@ -104,7 +103,6 @@ fn drive(cx: &Context<'_>, state: &State, ctrl: Var, actuator: usize, out: &mut 
             true => next_activation(cx, actuator, act, rate),
             false => act,
         };
-        input_vel = input;
     }
     if is_disabled(cx, actuator) {
         return;
@@ -127,7 +125,7 @@ fn drive(cx: &Context<'_>, state: &State, ctrl: Var, actuator: usize, out: &mut 
         Bias::Affine => (affine(bias), bias[2]),
     };
     let mut force = gain * input + bias;
-    let mut force_vel = gain_vel * input_vel + bias_vel;
+    let mut force_vel = gain_vel * input + bias_vel;
     if model.actuator_forcelimited[actuator] {
         let [low, high] = parameters.actuator_forcerange[actuator];
         force = force.clamp(low, high);

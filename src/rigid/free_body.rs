@@ -23,8 +23,7 @@ pub(super) fn implicit(
 ) {
     for (index, link) in cx.tree.links.iter().enumerate() {
         let body = link.body;
-        let carries_mass = cx.model.body_subtreemass[body] != cx.model.body_mass[body];
-        if !link.is_lone_free_body(cx.model) || carries_mass {
+        if !link.is_lone_free_body(cx.model) {
             continue;
         }
         let first = cx.model.body_dofadr[body];

@@ -133,6 +133,37 @@ impl Body {
         self.bodies.push(body);
         self.bodies.last_mut().expect("a body was just added")
     }
+
+    /// Moves the contents of another body into this one, through a frame in it.
+    pub(crate) fn absorb(&mut self, from: Body, frame: &Pose) {
+        self.joints.extend(from.joints.into_iter().map(|mut joint| {
+            joint.pos = frame.point(joint.pos);
+            joint.axis = pose::rotate(frame.quat, joint.axis);
+            joint
+        }));
+        self.geoms.extend(from.geoms.into_iter().map(|mut geom| {
+            geom.pose = frame.then(&geom.pose);
+            geom
+        }));
+        self.sites.extend(from.sites.into_iter().map(|mut site| {
+            site.pose = frame.then(&site.pose);
+            site
+        }));
+        self.cameras
+            .extend(from.cameras.into_iter().map(|mut camera| {
+                camera.pose = frame.then(&camera.pose);
+                camera
+            }));
+        self.lights.extend(from.lights.into_iter().map(|mut light| {
+            light.pos = frame.point(light.pos);
+            light.dir = pose::rotate(frame.quat, light.dir);
+            light
+        }));
+        self.bodies.extend(from.bodies.into_iter().map(|mut body| {
+            body.pose = frame.then(&body.pose);
+            body
+        }));
+    }
 }
 
 /// The mass and inertia of a body, in place of its geoms'.

@@ -16,7 +16,10 @@ pub struct Init {
 
 impl Init {
     pub(crate) fn new(recording: &Rc<Recording>) -> Self {
-        Self { state: State::initial(&recording.model), recording: Rc::clone(recording) }
+        Self {
+            state: State::initial(&recording.model),
+            recording: Rc::clone(recording),
+        }
     }
 
     /// Starts from a keyframe of the model.
@@ -24,7 +27,8 @@ impl Init {
         let model = &self.recording.model;
         match model.key_names.id(name) {
             Ok(id) => {
-                let values = |numbers: &[f64]| numbers.iter().map(|number| Var::from(*number)).collect();
+                let values =
+                    |numbers: &[f64]| numbers.iter().map(|number| Var::from(*number)).collect();
                 self.state.qpos = values(&model.key_qpos[id]);
                 self.state.qvel = values(&model.key_qvel[id]);
                 self.state.act = values(&model.key_act[id]);
@@ -61,7 +65,9 @@ impl Init {
         match model.model.jnt_names.id(joint) {
             Ok(id) => {
                 let range = model.model.joint_qpos(id);
-                self.assign(joint, values.as_ref(), range.len(), |state| &mut state.qpos[range]);
+                self.assign(joint, values.as_ref(), range.len(), |state| {
+                    &mut state.qpos[range]
+                });
             }
             Err(error) => self.recording.fault(error),
         }
@@ -73,17 +79,28 @@ impl Init {
         match model.model.jnt_names.id(joint) {
             Ok(id) => {
                 let range = model.model.joint_dofs(id);
-                self.assign(joint, values.as_ref(), range.len(), |state| &mut state.qvel[range]);
+                self.assign(joint, values.as_ref(), range.len(), |state| {
+                    &mut state.qvel[range]
+                });
             }
             Err(error) => self.recording.fault(error),
         }
     }
 
-    fn assign(&mut self, joint: &str, values: &[Var], dim: usize, target: impl FnOnce(&mut State) -> &mut [Var]) {
+    fn assign(
+        &mut self,
+        joint: &str,
+        values: &[Var],
+        dim: usize,
+        target: impl FnOnce(&mut State) -> &mut [Var],
+    ) {
         if values.len() == dim {
             target(&mut self.state).copy_from_slice(values);
         } else {
-            let message = format!("joint `{joint}` gets {} numbers and has {dim}", values.len());
+            let message = format!(
+                "joint `{joint}` gets {} numbers and has {dim}",
+                values.len()
+            );
             self.recording.fault(Error::invalid(message));
         }
     }

@@ -34,6 +34,7 @@
 
 mod cartpole_balance;
 mod cartpole_swingup;
+mod config;
 mod init;
 mod params;
 pub(crate) mod recording;
@@ -48,7 +49,9 @@ mod world;
 pub use init::Init;
 pub use params::Params;
 pub use registry::{Definition, Entry, Registry};
-pub use spec::{Action, Command, Group, History, ObservationTerm, Own, RewardTerm, Spec, TerminationTerm};
+pub use spec::{
+    Action, Command, Group, History, ObservationTerm, Own, RewardTerm, Spec, TerminationTerm,
+};
 pub use state::TaskState;
 pub use stats::{Cause, Quarantine, Stats};
 pub use terms::Terms;

@@ -38,7 +38,10 @@ impl Params {
     pub fn set(&mut self, key: &str, value: f64) -> Result<()> {
         let position = self.position(key)?;
         if !(value as f32).is_finite() {
-            return Err(Error::invalid(format!("parameter `{key}` is set to {value}")).hint("give a finite number"));
+            return Err(
+                Error::invalid(format!("parameter `{key}` is set to {value}"))
+                    .hint("give a finite number"),
+            );
         }
         self.values[position] = value;
         self.changed = true;
@@ -99,8 +102,14 @@ mod tests {
     fn unknown_keys_and_bad_values_are_refused() {
         let mut params = Params::default();
         params.add("reward.alive.weight".into(), 1.0);
-        let error = params.set("reward.alife.weight", 2.0).unwrap_err().to_string();
-        assert!(error.contains("did you mean `reward.alive.weight`"), "{error}");
+        let error = params
+            .set("reward.alife.weight", 2.0)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("did you mean `reward.alive.weight`"),
+            "{error}"
+        );
         assert!(params.set("reward.alive.weight", f64::NAN).is_err());
         assert!(params.set("reward.alive.weight", 1e300).is_err());
         assert_eq!(params.get("reward.alive.weight").unwrap(), 1.0);

@@ -50,7 +50,9 @@ impl Registry {
 
     /// The names with their one-line descriptions, in alphabetical order.
     pub fn list(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.entries.iter().map(|(name, entry)| (name.as_str(), entry.about))
+        self.entries
+            .iter()
+            .map(|(name, entry)| (name.as_str(), entry.about))
     }
 
     /// Makes a task ready to be built into an environment.
@@ -68,7 +70,9 @@ impl Registry {
     /// The name is unknown; the hint names close ones.
     pub fn entry(&self, name: &str) -> Result<&Entry> {
         let known = || self.entries.keys().map(String::as_str);
-        self.entries.get(name).ok_or_else(|| unknown("task", name, known()))
+        self.entries
+            .get(name)
+            .ok_or_else(|| unknown("task", name, known()))
     }
 }
 
@@ -93,7 +97,8 @@ impl Definition {
     /// The model or the configuration does not parse or compile.
     pub fn new(name: &str, task: Box<dyn Task>, model: &str, config: &str) -> Result<Self> {
         let scene = mjcf::parse(&format!("{name}/model.xml"), model, ".")?;
-        let model = Model::compile(&scene).map_err(|error| error.context(format!("{name}/model.xml")))?;
+        let model =
+            Model::compile(&scene).map_err(|error| error.context(format!("{name}/model.xml")))?;
         Self::from_model(name, task, model, config)
     }
 
@@ -104,14 +109,22 @@ impl Definition {
     pub fn from_model(name: &str, task: Box<dyn Task>, model: Model, config: &str) -> Result<Self> {
         let file = || format!("{name}/task.toml");
         let mut config: Table = config.parse().map_err(|error: toml::de::Error| {
-            Error::invalid(error.message()).context(place(config, &error)).context(file())
+            Error::invalid(error.message())
+                .context(place(config, &error))
+                .context(file())
         })?;
         let train = match config.remove("train") {
             None => Table::new(),
             Some(toml::Value::Table(train)) => train,
             Some(_) => return Err(Error::invalid("`train` is no table").context(file())),
         };
-        Ok(Self { name: name.into(), task, model, config, train })
+        Ok(Self {
+            name: name.into(),
+            task,
+            model,
+            config,
+            train,
+        })
     }
 
     /// Overrides one key of the configuration: `reward.upright.weight=2`.
@@ -119,13 +132,16 @@ impl Definition {
     /// # Errors
     /// There is no `=`, the value is no TOML value, or the key is not one of [`Spec::keys`].
     pub fn set(&mut self, assignment: &str) -> Result<()> {
-        let (key, value) = assignment
-            .split_once('=')
-            .ok_or_else(|| Error::invalid(format!("`{assignment}` has no `=`")).hint("write key=value"))?;
+        let (key, value) = assignment.split_once('=').ok_or_else(|| {
+            Error::invalid(format!("`{assignment}` has no `=`")).hint("write key=value")
+        })?;
         let (key, value) = (key.trim(), value.trim());
-        let line: Table = format!("value = {value}")
-            .parse()
-            .map_err(|error: toml::de::Error| Error::invalid(error.message()).context(format!("`{assignment}`")))?;
+        let line: Table =
+            format!("value = {value}")
+                .parse()
+                .map_err(|error: toml::de::Error| {
+                    Error::invalid(error.message()).context(format!("`{assignment}`"))
+                })?;
         let mut leaf = line.get("value").cloned();
         let mut changed = self.config.clone();
         let mut table = &mut changed;
@@ -137,10 +153,15 @@ impl Definition {
                 }
                 break;
             }
-            let inner = table.entry(part).or_insert_with(|| toml::Value::Table(Table::new()));
-            table = inner.as_table_mut().ok_or_else(|| Error::invalid(format!("`{part}` in `{key}` is no table")))?;
+            let inner = table
+                .entry(part)
+                .or_insert_with(|| toml::Value::Table(Table::new()));
+            table = inner
+                .as_table_mut()
+                .ok_or_else(|| Error::invalid(format!("`{part}` in `{key}` is no table")))?;
         }
-        self.resolve(&changed).map_err(|error| error.context(format!("`{assignment}`")))?;
+        self.resolve(&changed)
+            .map_err(|error| error.context(format!("`{assignment}`")))?;
         self.config = changed;
         Ok(())
     }
@@ -150,7 +171,8 @@ impl Definition {
     /// # Errors
     /// An unknown key, a wrong value, or a declaration that does not fit the model.
     pub fn spec(&self) -> Result<Spec> {
-        self.resolve(&self.config).map_err(|error| error.context(format!("task {}", self.name)))
+        self.resolve(&self.config)
+            .map_err(|error| error.context(format!("task {}", self.name)))
     }
 
     fn resolve(&self, config: &Table) -> Result<Spec> {
@@ -162,7 +184,9 @@ impl Definition {
 
 /// The line of a TOML error.
 fn place(text: &str, error: &toml::de::Error) -> String {
-    let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let line = error.span().map_or(1, |span| {
+        text[..span.start.min(text.len())].matches('\n').count() + 1
+    });
     format!("line {line}")
 }
 
@@ -172,7 +196,11 @@ mod tests {
 
     #[test]
     fn an_unknown_task_names_its_neighbour() {
-        let error = Registry::builtin().load("cartpol").err().expect("no such task").to_string();
+        let error = Registry::builtin()
+            .load("cartpol")
+            .err()
+            .expect("no such task")
+            .to_string();
         assert!(error.contains("did you mean `cartpole`"), "{error}");
     }
 
@@ -180,9 +208,14 @@ mod tests {
     fn every_builtin_task_declares_something_that_fits_its_model() {
         let registry = Registry::builtin();
         for (name, about) in registry.list() {
-            let definition = registry.load(name).unwrap_or_else(|error| panic!("{error}"));
+            let definition = registry
+                .load(name)
+                .unwrap_or_else(|error| panic!("{error}"));
             let spec = definition.spec().unwrap_or_else(|error| panic!("{error}"));
-            assert!(!about.is_empty() && !spec.actions.is_empty() && !spec.rewards.is_empty(), "{name}");
+            assert!(
+                !about.is_empty() && !spec.actions.is_empty() && !spec.rewards.is_empty(),
+                "{name}"
+            );
         }
     }
 
@@ -190,10 +223,24 @@ mod tests {
     fn an_assignment_changes_one_key_and_a_typo_changes_none() {
         let mut definition = Registry::builtin().load("cartpole").unwrap();
         definition.set("reward.alive.weight = 3").unwrap();
-        assert_eq!(definition.spec().unwrap().parameters().get("reward.alive.weight").unwrap(), 3.0);
+        assert_eq!(
+            definition
+                .spec()
+                .unwrap()
+                .parameters()
+                .get("reward.alive.weight")
+                .unwrap(),
+            3.0
+        );
         let before = definition.config.clone();
-        let error = definition.set("reward.alife.weight=3").unwrap_err().to_string();
-        assert!(error.contains("did you mean `reward.alive.weight`"), "{error}");
+        let error = definition
+            .set("reward.alife.weight=3")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("did you mean `reward.alive.weight`"),
+            "{error}"
+        );
         assert!(definition.set("reward.alive.weight").is_err());
         assert!(definition.set("reward.alive.weight=[").is_err());
         assert_eq!(definition.config, before);
@@ -212,7 +259,12 @@ mod tests {
     #[test]
     fn a_syntax_error_in_the_configuration_names_its_line() {
         let task = || (Registry::builtin().entries["cartpole"].make)();
-        let error = Definition::from_model("x", task(), Model::default(), "a = 1\nb = = 2").err().expect("no toml");
-        assert!(error.to_string().starts_with("x/task.toml: line 2"), "{error}");
+        let error = Definition::from_model("x", task(), Model::default(), "a = 1\nb = = 2")
+            .err()
+            .expect("no toml");
+        assert!(
+            error.to_string().starts_with("x/task.toml: line 2"),
+            "{error}"
+        );
     }
 }

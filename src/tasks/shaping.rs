@@ -22,9 +22,18 @@ pub enum Sigmoid {
 ///
 /// # Panics
 /// `value_at_margin` is outside of [0, 1), or 0 for the Gaussian, which never gets there.
-pub fn tolerance(x: Var, bounds: [f64; 2], margin: f64, value_at_margin: f64, sigmoid: Sigmoid) -> Var {
+pub fn tolerance(
+    x: Var,
+    bounds: [f64; 2],
+    margin: f64,
+    value_at_margin: f64,
+    sigmoid: Sigmoid,
+) -> Var {
     let [low, high] = bounds;
-    assert!((0.0..1.0).contains(&value_at_margin), "tolerance: value_at_margin {value_at_margin} is outside of [0, 1)");
+    assert!(
+        (0.0..1.0).contains(&value_at_margin),
+        "tolerance: value_at_margin {value_at_margin} is outside of [0, 1)"
+    );
     let outside = Var::from(0.0).max(low - x).max(x - high);
     if margin <= 0.0 {
         return select(outside.gt(0.0), Var::from(0.0), Var::from(1.0));
@@ -32,7 +41,10 @@ pub fn tolerance(x: Var, bounds: [f64; 2], margin: f64, value_at_margin: f64, si
     let d = outside * margin.recip();
     match sigmoid {
         Sigmoid::Gaussian => {
-            assert!(value_at_margin > 0.0, "tolerance: a Gaussian never reaches 0");
+            assert!(
+                value_at_margin > 0.0,
+                "tolerance: a Gaussian never reaches 0"
+            );
             functions::exp(value_at_margin.ln() * d.square())
         }
         Sigmoid::Quadratic => (1.0 - (1.0 - value_at_margin) * d.square()).max(0.0),

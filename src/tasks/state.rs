@@ -27,7 +27,11 @@ impl TaskState {
         Self {
             recording: Rc::clone(recording),
             own: spec.own.iter().map(|own| zeros(own.dim)).collect(),
-            histories: spec.histories.iter().map(|history| vec![zeros(history.dim); history.length]).collect(),
+            histories: spec
+                .histories
+                .iter()
+                .map(|history| vec![zeros(history.dim); history.length])
+                .collect(),
         }
     }
 
@@ -42,7 +46,8 @@ impl TaskState {
             [value] => *value,
             values => {
                 let message = format!("own quantity `{name}` has {} components", values.len());
-                self.recording.fault(Error::invalid(message).hint("TaskState::get gives them all"));
+                self.recording
+                    .fault(Error::invalid(message).hint("TaskState::get gives them all"));
                 Var::from(0.0)
             }
         }
@@ -82,30 +87,45 @@ impl TaskState {
 
     /// The entries of a history, newest first.
     pub fn history(&self, name: &str) -> &[Vec<Var>] {
-        self.history_index(name).map_or(&[], |(index, _)| &self.histories[index])
+        self.history_index(name)
+            .map_or(&[], |(index, _)| &self.histories[index])
     }
 
     fn own_index(&self, name: &str) -> Option<usize> {
         let spec = &self.recording.spec;
         let found = spec.own.iter().position(|own| own.name == name);
         if found.is_none() {
-            self.recording.fault(unknown("own quantity", name, spec.own.iter().map(|own| own.name.as_str())));
+            self.recording.fault(unknown(
+                "own quantity",
+                name,
+                spec.own.iter().map(|own| own.name.as_str()),
+            ));
         }
         found
     }
 
     fn history_index(&self, name: &str) -> Option<(usize, usize)> {
         let spec = &self.recording.spec;
-        let found = spec.histories.iter().position(|history| history.name == name);
+        let found = spec
+            .histories
+            .iter()
+            .position(|history| history.name == name);
         if found.is_none() {
-            self.recording.fault(unknown("history", name, spec.histories.iter().map(|h| h.name.as_str())));
+            self.recording.fault(unknown(
+                "history",
+                name,
+                spec.histories.iter().map(|h| h.name.as_str()),
+            ));
         }
         found.map(|index| (index, spec.histories[index].dim))
     }
 
     fn fits(&self, what: &str, name: &str, dim: usize, values: &[Var]) -> bool {
         if values.len() != dim {
-            let message = format!("{what} `{name}` gets {} values and was declared with {dim}", values.len());
+            let message = format!(
+                "{what} `{name}` gets {} values and was declared with {dim}",
+                values.len()
+            );
             self.recording.fault(Error::invalid(message));
         }
         values.len() == dim

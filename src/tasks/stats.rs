@@ -55,7 +55,12 @@ pub enum Cause {
 
 impl Cause {
     /// All causes, in the order of their bits.
-    pub const ALL: [Cause; 4] = [Cause::Action, Cause::State, Cause::Reward, Cause::Observation];
+    pub const ALL: [Cause; 4] = [
+        Cause::Action,
+        Cause::State,
+        Cause::Reward,
+        Cause::Observation,
+    ];
 
     /// The bit of the status word.
     pub const fn bit(self) -> u32 {
@@ -64,7 +69,10 @@ impl Cause {
 
     /// The causes in a status word.
     pub fn of(status: u32) -> Vec<Cause> {
-        Self::ALL.into_iter().filter(|cause| status & cause.bit() != 0).collect()
+        Self::ALL
+            .into_iter()
+            .filter(|cause| status & cause.bit() != 0)
+            .collect()
     }
 }
 
@@ -82,7 +90,17 @@ impl std::fmt::Display for Cause {
 impl std::fmt::Display for Quarantine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let causes: Vec<String> = self.causes.iter().map(Cause::to_string).collect();
-        let Self { world, count, step, episode, .. } = self;
-        write!(f, "world {world} quarantined {count}×, last in step {step} of its episode {episode}: {}", causes.join(", "))
+        let Self {
+            world,
+            count,
+            step,
+            episode,
+            ..
+        } = self;
+        write!(
+            f,
+            "world {world} quarantined {count}×, last in step {step} of its episode {episode}: {}",
+            causes.join(", ")
+        )
     }
 }

@@ -31,14 +31,28 @@ impl Terms {
     pub fn observe(&mut self, name: &str, values: impl AsRef<[Var]>) {
         let values = values.as_ref();
         let groups = &self.recording.spec.groups;
-        let declared: Vec<_> = groups.iter().flat_map(|group| &group.terms).filter(|term| term.name == name).collect();
+        let declared: Vec<_> = groups
+            .iter()
+            .flat_map(|group| &group.terms)
+            .filter(|term| term.name == name)
+            .collect();
         if declared.is_empty() {
-            let known = groups.iter().flat_map(|group| &group.terms).map(|term| term.name.as_str());
-            self.recording.fault(unknown("observation term", name, known));
+            let known = groups
+                .iter()
+                .flat_map(|group| &group.terms)
+                .map(|term| term.name.as_str());
+            self.recording
+                .fault(unknown("observation term", name, known));
         } else if self.observations.iter().any(|(known, _)| known == name) {
-            self.recording.fault(Error::invalid(format!("observation term `{name}` is given twice")));
+            self.recording.fault(Error::invalid(format!(
+                "observation term `{name}` is given twice"
+            )));
         } else if let Some(term) = declared.iter().find(|term| term.dim != values.len()) {
-            let message = format!("observation term `{name}` gets {} values and was declared with {}", values.len(), term.dim);
+            let message = format!(
+                "observation term `{name}` gets {} values and was declared with {}",
+                values.len(),
+                term.dim
+            );
             self.recording.fault(Error::invalid(message));
         } else {
             self.observations.push((name.into(), values.to_vec()));
@@ -47,12 +61,26 @@ impl Terms {
 
     /// Feeds a reward term; it counts times its weight.
     pub fn reward(&mut self, name: &str, value: impl Into<Var>) {
-        let known = self.recording.spec.rewards.iter().position(|term| term.name == name);
+        let known = self
+            .recording
+            .spec
+            .rewards
+            .iter()
+            .position(|term| term.name == name);
         match known {
-            Some(index) if self.rewards[index].is_none() => self.rewards[index] = Some(value.into()),
-            Some(_) => self.recording.fault(Error::invalid(format!("reward term `{name}` is given twice"))),
+            Some(index) if self.rewards[index].is_none() => {
+                self.rewards[index] = Some(value.into())
+            }
+            Some(_) => self.recording.fault(Error::invalid(format!(
+                "reward term `{name}` is given twice"
+            ))),
             None => {
-                let known = self.recording.spec.rewards.iter().map(|term| term.name.as_str());
+                let known = self
+                    .recording
+                    .spec
+                    .rewards
+                    .iter()
+                    .map(|term| term.name.as_str());
                 self.recording.fault(unknown("reward term", name, known));
             }
         }
@@ -60,13 +88,28 @@ impl Terms {
 
     /// Feeds a termination term: the episode ends where it holds.
     pub fn terminate(&mut self, name: &str, mask: impl Into<Mask>) {
-        let known = self.recording.spec.terminations.iter().position(|term| term.name == name);
+        let known = self
+            .recording
+            .spec
+            .terminations
+            .iter()
+            .position(|term| term.name == name);
         match known {
-            Some(index) if self.terminations[index].is_none() => self.terminations[index] = Some(mask.into()),
-            Some(_) => self.recording.fault(Error::invalid(format!("termination term `{name}` is given twice"))),
+            Some(index) if self.terminations[index].is_none() => {
+                self.terminations[index] = Some(mask.into())
+            }
+            Some(_) => self.recording.fault(Error::invalid(format!(
+                "termination term `{name}` is given twice"
+            ))),
             None => {
-                let known = self.recording.spec.terminations.iter().map(|term| term.name.as_str());
-                self.recording.fault(unknown("termination term", name, known));
+                let known = self
+                    .recording
+                    .spec
+                    .terminations
+                    .iter()
+                    .map(|term| term.name.as_str());
+                self.recording
+                    .fault(unknown("termination term", name, known));
             }
         }
     }
@@ -78,10 +121,20 @@ impl Terms {
 
     /// The termination terms, false where switched off, in the order of the declaration.
     pub(crate) fn terminations(&self) -> Vec<Mask> {
-        let terms = self.recording.spec.terminations.iter().zip(&self.terminations);
+        let terms = self
+            .recording
+            .spec
+            .terminations
+            .iter()
+            .zip(&self.terminations);
         let masks = terms.map(|(term, mask)| match (mask, term.enabled) {
             (Some(mask), None) => *mask,
-            (Some(mask), Some(_)) => *mask & self.param(&format!("termination.{}.enabled", term.name)).ne(0.0),
+            (Some(mask), Some(_)) => {
+                *mask
+                    & self
+                        .param(&format!("termination.{}.enabled", term.name))
+                        .ne(0.0)
+            }
             (None, _) => {
                 self.missing("termination term", &term.name);
                 Mask::from(false)
@@ -112,14 +165,16 @@ impl Terms {
             let values = groups.map(|group| {
                 let mut values = Vec::with_capacity(group.dim());
                 for term in &group.terms {
-                    let key = |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
+                    let key =
+                        |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
                     let raw = self.observation(&term.name, term.dim);
                     values.extend(raw.into_iter().map(|mut value| {
                         if term.noise.is_some() {
                             value += self.param(&key("noise")) * rng.normal();
                         }
                         if term.clip.is_some() {
-                            value = value.clamp(self.param(&key("clip[0]")), self.param(&key("clip[1]")));
+                            value = value
+                                .clamp(self.param(&key("clip[0]")), self.param(&key("clip[1]")));
                         }
                         if term.scale.is_some() {
                             value *= self.param(&key("scale"));

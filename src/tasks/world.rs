@@ -27,8 +27,20 @@ pub(crate) struct Key {
 impl Key {
     /// Random numbers for a purpose in one control step of the episode.
     pub(crate) fn rng(self, purpose: &str, step: Bits) -> Rng {
-        let Key { seed, stream, episode } = self;
-        Rng::new(random::Key { seed, stream, episode, step }, purpose)
+        let Key {
+            seed,
+            stream,
+            episode,
+        } = self;
+        Rng::new(
+            random::Key {
+                seed,
+                stream,
+                episode,
+                step,
+            },
+            purpose,
+        )
     }
 }
 
@@ -182,6 +194,23 @@ impl<'a> World<'a> {
         self.frames.com[self.recording.or_fault(body, 0)]
     }
 
+    /// Centre of mass of a link and everything that hangs on it, in the world's frame, m.
+    pub fn subtree_com(&self, name: &str) -> Vec3 {
+        let model = &self.recording.model;
+        let root = self.recording.or_fault(model.body_names.id(name), 0);
+        let mut inside = vec![false; model.nbody];
+        let (mut moment, mut mass) = (Vec3::ZERO, Var::ZERO);
+        // Parents precede children.
+        for body in root..model.nbody {
+            inside[body] = body == root || inside[model.body_parentid[body]];
+            if inside[body] {
+                moment += self.frames.com[body] * self.recording.physics.body_mass[body];
+                mass += self.recording.physics.body_mass[body];
+            }
+        }
+        moment * mass.recip()
+    }
+
     /// A joint by name.
     pub fn joint(&self, name: &str) -> JointState {
         let model = &self.recording.model;
@@ -192,7 +221,10 @@ impl<'a> World<'a> {
             },
             Err(error) => {
                 self.recording.fault(error);
-                JointState { qpos: vec![Var::from(0.0)], qvel: vec![Var::from(0.0)] }
+                JointState {
+                    qpos: vec![Var::from(0.0)],
+                    qvel: vec![Var::from(0.0)],
+                }
             }
         }
     }
@@ -210,7 +242,8 @@ impl<'a> World<'a> {
     fn single(&self, name: &str, values: Vec<Var>) -> Var {
         if values.len() != 1 {
             let message = format!("joint `{name}` is no hinge or slide");
-            self.recording.fault(Error::invalid(message).hint("World::joint gives all of its numbers"));
+            self.recording
+                .fault(Error::invalid(message).hint("World::joint gives all of its numbers"));
         }
         values[0]
     }
@@ -220,8 +253,17 @@ impl<'a> World<'a> {
         let model = &self.recording.model;
         if let Err(error) = model.site_names.id(name) {
             self.recording.fault(error);
-            let Link { position, orientation, velocity, .. } = self.frames.links[0];
-            return Site { position, orientation, velocity };
+            let Link {
+                position,
+                orientation,
+                velocity,
+                ..
+            } = self.frames.links[0];
+            return Site {
+                position,
+                orientation,
+                velocity,
+            };
         }
         let id = model.site_names.find(name).expect("checked above");
         let link = self.frames.links[model.site_bodyid[id]];
@@ -245,7 +287,14 @@ impl<'a> World<'a> {
         let mut controls = vec![Var::from(0.0); recording.model.nu];
         controls[id] = ctrl.into();
         let none = rigid::Applied::none(&recording.model);
-        rigid::forward(&recording.model, &recording.physics, &self.episode.physics, &controls, &none).actuator_force[id]
+        rigid::forward(
+            &recording.model,
+            &recording.physics,
+            &self.episode.physics,
+            &controls,
+            &none,
+        )
+        .actuator_force[id]
     }
 
     /// The action of this control step. After a reset, before the first action, it is zero.
@@ -265,7 +314,11 @@ impl<'a> World<'a> {
         match commands.iter().position(|command| command.name == name) {
             Some(index) => &self.episode.commands[index],
             None => {
-                self.recording.fault(unknown("command", name, commands.iter().map(|c| c.name.as_str())));
+                self.recording.fault(unknown(
+                    "command",
+                    name,
+                    commands.iter().map(|c| c.name.as_str()),
+                ));
                 &[]
             }
         }
@@ -313,7 +366,10 @@ impl Frames {
         let com = |body: usize| {
             kinematics.xpos(body) + kinematics.xmat[body] * recording.physics.body_ipos[body]
         };
-        Self { links: (0..model.nbody).map(link).collect(), com: (0..model.nbody).map(com).collect() }
+        Self {
+            links: (0..model.nbody).map(link).collect(),
+            com: (0..model.nbody).map(com).collect(),
+        }
     }
 }
 
@@ -338,8 +394,14 @@ impl Ctrl {
         if values.len() == self.ctrl.len() {
             self.ctrl = values.to_vec();
         } else {
-            let message = format!("{} controls for {} actuators", values.len(), self.ctrl.len());
-            self.recording.fault(Error::invalid(message).hint("override Task::actuate, or declare one action each"));
+            let message = format!(
+                "{} controls for {} actuators",
+                values.len(),
+                self.ctrl.len()
+            );
+            self.recording.fault(
+                Error::invalid(message).hint("override Task::actuate, or declare one action each"),
+            );
         }
     }
 
@@ -357,7 +419,9 @@ impl Ctrl {
         let model = &self.recording.model;
         match model.jnt_names.id(joint).map(|id| model.joint_dofs(id)) {
             Ok(dofs) if dofs.len() == 1 => self.applied.qfrc[dofs.start] += force.into(),
-            Ok(_) => self.recording.fault(Error::invalid(format!("joint `{joint}` is no hinge or slide"))),
+            Ok(_) => self.recording.fault(Error::invalid(format!(
+                "joint `{joint}` is no hinge or slide"
+            ))),
             Err(error) => self.recording.fault(error),
         }
     }

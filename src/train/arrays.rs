@@ -19,14 +19,24 @@ impl Writer {
     pub(crate) fn create(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
         let file = File::create(path).map_err(|error| Error::io(error).context(&place))?;
-        Ok(Self { npz: NpzWriter::new(BufWriter::new(file)), place })
+        Ok(Self {
+            npz: NpzWriter::new(BufWriter::new(file)),
+            place,
+        })
     }
 
     /// Adds an array in row-major order; `shape` times out to the number of values.
-    pub(crate) fn add<T: WritableElement + Clone>(&mut self, name: &str, shape: &[usize], values: &[T]) -> Result<()> {
+    pub(crate) fn add<T: WritableElement + Clone>(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        values: &[T],
+    ) -> Result<()> {
         let array = ArrayD::from_shape_vec(IxDyn(shape), values.to_vec())
             .map_err(|error| Error::invalid(error).context(name).context(&self.place))?;
-        self.npz.add_array(name, &array).map_err(|error| Error::io(error).context(name).context(&self.place))
+        self.npz
+            .add_array(name, &array)
+            .map_err(|error| Error::io(error).context(name).context(&self.place))
     }
 
     pub(crate) fn finish(self) -> Result<()> {
@@ -47,22 +57,34 @@ impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
         let file = File::open(path).map_err(|error| Error::io(error).context(&place))?;
-        let npz = NpzReader::new(BufReader::new(file)).map_err(|error| Error::invalid(error).context(&place))?;
+        let npz = NpzReader::new(BufReader::new(file))
+            .map_err(|error| Error::invalid(error).context(&place))?;
         Ok(Self { npz, place })
     }
 
     pub(crate) fn has(&mut self, name: &str) -> bool {
-        self.npz.names().is_ok_and(|names| names.iter().any(|n| n == name))
+        self.npz
+            .names()
+            .is_ok_and(|names| names.iter().any(|n| n == name))
     }
 
     pub(crate) fn vector<T: ndarray_npy::ReadableElement>(&mut self, name: &str) -> Result<Vec<T>> {
-        let array: Array1<T> =
-            self.npz.by_name(name).map_err(|error| Error::invalid(error).context(name).context(&self.place))?;
+        let array: Array1<T> = self
+            .npz
+            .by_name(name)
+            .map_err(|error| Error::invalid(error).context(name).context(&self.place))?;
         Ok(array.into_raw_vec_and_offset().0)
     }
 
-    pub(crate) fn scalar<T: ndarray_npy::ReadableElement + Copy>(&mut self, name: &str) -> Result<T> {
+    pub(crate) fn scalar<T: ndarray_npy::ReadableElement + Copy>(
+        &mut self,
+        name: &str,
+    ) -> Result<T> {
         let values = self.vector(name)?;
-        values.first().copied().ok_or_else(|| Error::invalid("is empty").context(name).context(&self.place))
+        values.first().copied().ok_or_else(|| {
+            Error::invalid("is empty")
+                .context(name)
+                .context(&self.place)
+        })
     }
 }

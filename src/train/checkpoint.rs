@@ -73,7 +73,11 @@ pub fn latest(dir: &Path) -> Result<PathBuf> {
 /// Removes all but the newest `keep` checkpoints; 0 removes none.
 pub fn prune(run: &Path, keep: usize) -> Result<()> {
     let paths = all(run)?;
-    let surplus = if keep == 0 { 0 } else { paths.len().saturating_sub(keep) };
+    let surplus = if keep == 0 {
+        0
+    } else {
+        paths.len().saturating_sub(keep)
+    };
     paths[..surplus].iter().try_for_each(|path| remove(path))
 }
 
@@ -92,12 +96,19 @@ pub fn restore(checkpoint: &Path, ppo: &mut Ppo) -> Result<(Vec<u8>, Counters)> 
         let first = tensor(state.vector("adam_moment_1")?);
         let second = tensor(state.vector("adam_moment_2")?);
         let time: u64 = state.scalar("adam_time")?;
-        Some(AdamState::new(AdaptiveMomentumState::new(time as usize, first, second)))
+        Some(AdamState::new(AdaptiveMomentumState::new(
+            time as usize,
+            first,
+            second,
+        )))
     } else {
         None
     };
     ppo.optimizer.set_state(adam);
-    let counters = Counters { steps: state.scalar("steps")?, seconds: state.scalar("seconds")? };
+    let counters = Counters {
+        steps: state.scalar("steps")?,
+        seconds: state.scalar("seconds")?,
+    };
     Ok((process::read(&checkpoint.join(ENVIRONMENT))?, counters))
 }
 
@@ -105,7 +116,10 @@ pub fn restore(checkpoint: &Path, ppo: &mut Ppo) -> Result<(Vec<u8>, Counters)> 
 pub fn load_policy(checkpoint: &Path, ppo: &mut Ppo) -> Result<()> {
     ppo.network = load_network(checkpoint, ppo.network.clone())?;
     let mut state = Reader::open(&checkpoint.join(STATE))?;
-    for (name, normalizer) in [("obs", &mut ppo.obs_normalizer), ("critic", &mut ppo.critic_normalizer)] {
+    for (name, normalizer) in [
+        ("obs", &mut ppo.obs_normalizer),
+        ("critic", &mut ppo.critic_normalizer),
+    ] {
         let moments = read_moments(&mut state, name)?;
         if moments.mean.len() != normalizer.moments().mean.len() {
             return Err(Error::invalid(format!(
@@ -130,7 +144,9 @@ fn load_network(checkpoint: &Path, network: ActorCritic) -> Result<ActorCritic> 
     };
     let bytes = Bytes::from_bytes_vec(process::read(&path)?);
     let record = ModuleRecord::from_bytes(bytes).map_err(|error| fail(&error))?;
-    network.try_load_record(record).map_err(|error| fail(&error))
+    network
+        .try_load_record(record)
+        .map_err(|error| fail(&error))
 }
 
 fn write_state(path: &Path, ppo: &Ppo, counters: Counters) -> Result<()> {
@@ -139,17 +155,31 @@ fn write_state(path: &Path, ppo: &Ppo, counters: Counters) -> Result<()> {
     state.add("steps", &[1], &[counters.steps])?;
     state.add("seconds", &[1], &[counters.seconds])?;
     state.add("learning_rate", &[1], &[ppo.learning_rate])?;
-    let statistics =
-        [("obs", ppo.obs_normalizer.moments()), ("critic", ppo.critic_normalizer.moments()), ("value", &ppo.value_moments)];
+    let statistics = [
+        ("obs", ppo.obs_normalizer.moments()),
+        ("critic", ppo.critic_normalizer.moments()),
+        ("value", &ppo.value_moments),
+    ];
     for (name, moments) in statistics {
         state.add(&format!("{name}_count"), &[1], &[moments.count])?;
-        state.add(&format!("{name}_mean"), &[moments.mean.len()], &moments.mean)?;
-        state.add(&format!("{name}_variance"), &[moments.variance.len()], &moments.variance)?;
+        state.add(
+            &format!("{name}_mean"),
+            &[moments.mean.len()],
+            &moments.mean,
+        )?;
+        state.add(
+            &format!("{name}_variance"),
+            &[moments.variance.len()],
+            &moments.variance,
+        )?;
     }
     if let Some(adam) = ppo.optimizer.state() {
         let momentum = &adam.momentum;
         state.add("adam_time", &[1], &[momentum.time as u64])?;
-        for (name, tensor) in [("adam_moment_1", &momentum.moment_1), ("adam_moment_2", &momentum.moment_2)] {
+        for (name, tensor) in [
+            ("adam_moment_1", &momentum.moment_1),
+            ("adam_moment_2", &momentum.moment_2),
+        ] {
             let values: Vec<f32> = tensor.to_data().iter::<f32>().collect();
             state.add(name, &[values.len()], &values)?;
         }
@@ -169,10 +199,17 @@ fn read_moments(state: &mut Reader, name: &str) -> Result<Moments> {
 fn all(run: &Path) -> Result<Vec<PathBuf>> {
     let folder = run.join("checkpoints");
     let mut found: Vec<(u64, PathBuf)> = Vec::new();
-    let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Ok(Vec::new());
+    };
     for entry in entries {
-        let path = entry.map_err(|error| Error::io(error).context(folder.display()))?.path();
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix(PREFIX));
+        let path = entry
+            .map_err(|error| Error::io(error).context(folder.display()))?
+            .path();
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix(PREFIX));
         if let Some(number) = number.and_then(|text| text.parse().ok()) {
             found.push((number, path));
         }

@@ -65,7 +65,8 @@ pub fn evaluate(
     let worlds = environment.num_envs();
     let mut tally = Tally::new(worlds, episodes);
     // Without a limit of the task, a policy that never ends an episode would never end the evaluation.
-    let limit = environment.spec().max_episode_steps.unwrap_or(100_000) * (episodes.div_ceil(worlds) + 1);
+    let limit =
+        environment.spec().max_episode_steps.unwrap_or(100_000) * (episodes.div_ceil(worlds) + 1);
     let mut obs = environment.reset(Some(seed))?;
     for _ in 0..=limit {
         if let Some(recording) = recording.as_deref_mut() {
@@ -83,7 +84,10 @@ pub fn evaluate(
         }
         obs = step.obs;
     }
-    Err(Error::invalid(format!("episodes did not end within {limit} steps")).hint("the task needs a time limit"))
+    Err(
+        Error::invalid(format!("episodes did not end within {limit} steps"))
+            .hint("the task needs a time limit"),
+    )
 }
 
 /// One step's scalars on the host.
@@ -97,16 +101,26 @@ struct Scalars {
 impl Scalars {
     fn read(step: &Step) -> Self {
         let columns = [&step.reward, &step.terminated, &step.truncated, &step.valid];
-        let data: Vec<f32> = Tensor::cat(columns.map(Tensor::clone).to_vec(), 0).into_data().iter::<f32>().collect();
+        let data: Vec<f32> = Tensor::cat(columns.map(Tensor::clone).to_vec(), 0)
+            .into_data()
+            .iter::<f32>()
+            .collect();
         let part = |k: usize| data[k * data.len() / 4..(k + 1) * data.len() / 4].to_vec();
-        Self { reward: part(0), terminated: part(1), truncated: part(2), valid: part(3) }
+        Self {
+            reward: part(0),
+            terminated: part(1),
+            truncated: part(2),
+            valid: part(3),
+        }
     }
 }
 
 impl Tally {
     fn new(worlds: usize, episodes: usize) -> Self {
         Self {
-            share: (0..worlds).map(|world| episodes / worlds + usize::from(world < episodes % worlds)).collect(),
+            share: (0..worlds)
+                .map(|world| episodes / worlds + usize::from(world < episodes % worlds))
+                .collect(),
             earned: vec![0.0; worlds],
             length: vec![0; worlds],
             finished: vec![Vec::new(); worlds],
@@ -139,7 +153,10 @@ impl Tally {
     }
 
     fn complete(&self) -> bool {
-        self.finished.iter().zip(&self.share).all(|(finished, share)| finished.len() >= *share)
+        self.finished
+            .iter()
+            .zip(&self.share)
+            .all(|(finished, share)| finished.len() >= *share)
     }
 
     fn report(self) -> EvalReport {
@@ -177,7 +194,15 @@ pub struct Recording {
 impl Recording {
     /// Keeps the first `worlds` worlds.
     pub fn new(worlds: usize) -> Self {
-        Self { worlds, steps: 0, control_dt: 0.0, states: Vec::new(), obs: Vec::new(), actions: Vec::new(), scalars: Default::default() }
+        Self {
+            worlds,
+            steps: 0,
+            control_dt: 0.0,
+            states: Vec::new(),
+            obs: Vec::new(),
+            actions: Vec::new(),
+            scalars: Default::default(),
+        }
     }
 
     /// Before a step: the states that its observations and actions belong to.
@@ -197,8 +222,10 @@ impl Recording {
         let worlds = self.worlds.min(step.reward.len());
         self.worlds = worlds;
         self.steps += 1;
-        self.obs.extend(obs.narrow(0, 0, worlds).into_data().iter::<f32>());
-        self.actions.extend(actions.narrow(0, 0, worlds).into_data().iter::<f32>());
+        self.obs
+            .extend(obs.narrow(0, 0, worlds).into_data().iter::<f32>());
+        self.actions
+            .extend(actions.narrow(0, 0, worlds).into_data().iter::<f32>());
         let columns = [&step.reward, &step.terminated, &step.truncated, &step.valid];
         for (kept, column) in self.scalars.iter_mut().zip(columns) {
             kept.extend(&column[..worlds]);
@@ -218,7 +245,10 @@ impl Recording {
         }
         file.add("obs", &[t, n, width(&self.obs)], &self.obs)?;
         file.add("actions", &[t, n, width(&self.actions)], &self.actions)?;
-        for (name, values) in ["reward", "terminated", "truncated", "valid"].iter().zip(&self.scalars) {
+        for (name, values) in ["reward", "terminated", "truncated", "valid"]
+            .iter()
+            .zip(&self.scalars)
+        {
             file.add(name, &[t, n], values)?;
         }
         file.finish()?;
@@ -231,7 +261,12 @@ mod tests {
     use super::*;
 
     fn scalars(reward: &[f32], terminated: &[f32], truncated: &[f32], valid: &[f32]) -> Scalars {
-        Scalars { reward: reward.into(), terminated: terminated.into(), truncated: truncated.into(), valid: valid.into() }
+        Scalars {
+            reward: reward.into(),
+            terminated: terminated.into(),
+            truncated: truncated.into(),
+            valid: valid.into(),
+        }
     }
 
     /// World 0 ends every step, world 1 every third: five episodes are three and two, not five short ones.
@@ -242,12 +277,20 @@ mod tests {
         while !tally.complete() {
             steps += 1;
             let third = if steps % 3 == 0 { 1.0 } else { 0.0 };
-            tally.add(&scalars(&[1.0, 1.0], &[1.0, 0.0], &[0.0, third], &[1.0, 1.0]));
+            tally.add(&scalars(
+                &[1.0, 1.0],
+                &[1.0, 0.0],
+                &[0.0, third],
+                &[1.0, 1.0],
+            ));
         }
         let report = tally.report();
         assert_eq!(steps, 6);
         assert_eq!(report.returns, [1.0, 1.0, 1.0, 3.0, 3.0]);
-        assert_eq!((report.episodes, report.mean_length, report.terminated), (5, 9.0 / 5.0, 0.6));
+        assert_eq!(
+            (report.episodes, report.mean_length, report.terminated),
+            (5, 9.0 / 5.0, 0.6)
+        );
         assert!((report.std_return - 0.96f64.sqrt()).abs() < 1e-12);
     }
 
@@ -260,6 +303,9 @@ mod tests {
         tally.add(&scalars(&[2.0], &[1.0], &[0.0], &[1.0]));
         assert!(tally.complete());
         let report = tally.report();
-        assert_eq!((report.returns, report.quarantined, report.mean_length), (vec![2.0], 1, 1.0));
+        assert_eq!(
+            (report.returns, report.quarantined, report.mean_length),
+            (vec![2.0], 1, 1.0)
+        );
     }
 }

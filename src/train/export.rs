@@ -20,8 +20,14 @@ use crate::error::{Error, Result};
 
 /// Writes `out.json` and `out.npz` (an extension of `out` is ignored) and returns both paths.
 pub fn export(policy: &Policy, out: &Path) -> Result<[PathBuf; 2]> {
-    let known = out.extension().is_some_and(|extension| extension == "json" || extension == "npz");
-    let stem = if known { out.with_extension("") } else { out.to_owned() };
+    let known = out
+        .extension()
+        .is_some_and(|extension| extension == "json" || extension == "npz");
+    let stem = if known {
+        out.with_extension("")
+    } else {
+        out.to_owned()
+    };
     let with = |extension: &str| PathBuf::from(format!("{}.{extension}", stem.display()));
     let (description, numbers) = (with("json"), with("npz"));
     if let Some(parent) = stem.parent() {
@@ -30,7 +36,8 @@ pub fn export(policy: &Policy, out: &Path) -> Result<[PathBuf; 2]> {
 
     let temporary = with("npz.partial");
     write_arrays(policy, &temporary)?;
-    fs::rename(&temporary, &numbers).map_err(|error| Error::io(error).context(numbers.display()))?;
+    fs::rename(&temporary, &numbers)
+        .map_err(|error| Error::io(error).context(numbers.display()))?;
 
     let text = serde_json::to_string_pretty(&describe(policy, &numbers)?)
         .map_err(|error| Error::invalid(error).context(description.display()))?;
@@ -41,8 +48,13 @@ pub fn export(policy: &Policy, out: &Path) -> Result<[PathBuf; 2]> {
 fn describe(policy: &Policy, numbers: &Path) -> Result<serde_json::Value> {
     let spec = &policy.spec;
     let group = spec.observations.iter().find(|group| group.name == POLICY);
-    let terms = group.map(|group| group.terms.as_slice()).unwrap_or_default();
-    let clip = policy.normalizer.enabled().then(|| policy.normalizer.clip());
+    let terms = group
+        .map(|group| group.terms.as_slice())
+        .unwrap_or_default();
+    let clip = policy
+        .normalizer
+        .enabled()
+        .then(|| policy.normalizer.clip());
     Ok(json!({
         "format": "manyworlds-policy-1",
         "task": spec.task,
@@ -60,7 +72,9 @@ fn write_arrays(policy: &Policy, path: &Path) -> Result<()> {
     let moments = policy.normalizer.moments();
     let columns = moments.mean.len();
     let (mean, scale): (Vec<f32>, Vec<f32>) = if policy.normalizer.enabled() {
-        (0..columns).map(|i| (moments.mean[i] as f32, (1.0 / moments.deviation(i)) as f32)).unzip()
+        (0..columns)
+            .map(|i| (moments.mean[i] as f32, (1.0 / moments.deviation(i)) as f32))
+            .unzip()
     } else {
         (vec![0.0; columns], vec![1.0; columns])
     };
@@ -69,8 +83,15 @@ fn write_arrays(policy: &Policy, path: &Path) -> Result<()> {
     for (i, layer) in policy.network.layers.iter().enumerate() {
         let weight = layer.weight.val();
         let shape = weight.dims();
-        file.add(&format!("weight_{i}"), &shape, &weight.into_data().iter::<f32>().collect::<Vec<_>>())?;
-        let bias = layer.bias.as_ref().map(|bias| bias.val().into_data().iter::<f32>().collect::<Vec<_>>());
+        file.add(
+            &format!("weight_{i}"),
+            &shape,
+            &weight.into_data().iter::<f32>().collect::<Vec<_>>(),
+        )?;
+        let bias = layer
+            .bias
+            .as_ref()
+            .map(|bias| bias.val().into_data().iter::<f32>().collect::<Vec<_>>());
         let bias = bias.unwrap_or_else(|| vec![0.0; shape[1]]);
         file.add(&format!("bias_{i}"), &[shape[1]], &bias)?;
     }

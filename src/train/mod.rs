@@ -38,5 +38,5 @@ pub use evaluate::{EvalReport, Recording, evaluate};
 pub use export::export;
 pub use layers::{Layers, Origin};
 pub use policy::Policy;
-pub use worlds::{Learner, Worlds};
 pub use trainer::{Options, Outcome, Start, resume_layers, train};
+pub use worlds::{Learner, Worlds};

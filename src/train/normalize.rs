@@ -23,7 +23,11 @@ pub struct Moments {
 impl Moments {
     /// Nothing seen yet: mean 0 and variance 1, which normalizes nothing.
     pub fn new(columns: usize) -> Self {
-        Self { count: 0.0, mean: vec![0.0; columns], variance: vec![1.0; columns] }
+        Self {
+            count: 0.0,
+            mean: vec![0.0; columns],
+            variance: vec![1.0; columns],
+        }
     }
 
     /// Merges another set of samples.
@@ -38,7 +42,8 @@ impl Moments {
         for i in 0..self.mean.len() {
             let delta = other.mean[i] - self.mean[i];
             self.mean[i] += delta * other.count / count;
-            self.variance[i] = (self.count * self.variance[i] + other.count * other.variance[i]) / count
+            self.variance[i] = (self.count * self.variance[i] + other.count * other.variance[i])
+                / count
                 + delta * delta * self.count * other.count / (count * count);
         }
         self.count = count;
@@ -68,8 +73,16 @@ pub struct Normalizer {
 impl Normalizer {
     /// Starts as the identity (up to clipping); a disabled normalizer stays it.
     pub fn new(columns: usize, enabled: bool, clip: f64, device: &Device) -> Self {
-        let row = |value: f32| Tensor::from_data(TensorData::new(vec![value; columns], [1, columns]), device);
-        Self { moments: Moments::new(columns), enabled, clip, mean: row(0.0), scale: row(1.0) }
+        let row = |value: f32| {
+            Tensor::from_data(TensorData::new(vec![value; columns], [1, columns]), device)
+        };
+        Self {
+            moments: Moments::new(columns),
+            enabled,
+            clip,
+            mean: row(0.0),
+            scale: row(1.0),
+        }
     }
 
     /// `clip((x − mean) / deviation)`, or `x` where disabled.
@@ -89,7 +102,10 @@ impl Normalizer {
         // One partial sum per time step, added up in f64.
         let sums = |t: Tensor<2>| {
             let columns = t.dims()[1];
-            let data = t.reshape([steps, rows / steps, columns]).sum_dim(1).into_data();
+            let data = t
+                .reshape([steps, rows / steps, columns])
+                .sum_dim(1)
+                .into_data();
             let mut total = vec![0.0; columns];
             for (i, value) in data.iter::<f32>().enumerate() {
                 total[i % columns] += f64::from(value);
@@ -102,8 +118,14 @@ impl Normalizer {
         }
         // Two passes, so that f32 loses nothing to a mean far larger than the deviation: the mean, and the
         // squares around it. What rounding left in the first mean is found in the second pass.
-        let center: Vec<f32> = sums(x.clone() * weight.clone()).iter().map(|sum| (sum / count) as f32).collect();
-        let difference = x - Tensor::from_data(TensorData::new(center.clone(), [1, columns]), &self.mean.device());
+        let center: Vec<f32> = sums(x.clone() * weight.clone())
+            .iter()
+            .map(|sum| (sum / count) as f32)
+            .collect();
+        let difference = x - Tensor::from_data(
+            TensorData::new(center.clone(), [1, columns]),
+            &self.mean.device(),
+        );
         let weighted = difference.clone() * weight;
         let second = sums(weighted.clone() * difference);
         let first = sums(weighted);
@@ -163,14 +185,17 @@ mod tests {
         let mut normalizer = Normalizer::new(columns, true, 10.0, &device);
         let mut seen: Vec<Vec<f64>> = vec![Vec::new(); columns];
         for rollout in 0..3 {
-            let noise = Stream::new(5, Purpose::Exploration, rollout).normals(steps * worlds * columns);
+            let noise =
+                Stream::new(5, Purpose::Exploration, rollout).normals(steps * worlds * columns);
             // Column 1 has a mean far larger than its deviation.
             let values: Vec<f32> = noise
                 .iter()
                 .enumerate()
                 .map(|(i, v)| [v * 2.0, 1000.0 + v, rollout as f32 + 0.5 * v][i % columns])
                 .collect();
-            let weights: Vec<f32> = (0..steps * worlds).map(|i| if i % 7 == 3 { 0.0 } else { 1.0 }).collect();
+            let weights: Vec<f32> = (0..steps * worlds)
+                .map(|i| if i % 7 == 3 { 0.0 } else { 1.0 })
+                .collect();
             for (i, value) in values.iter().enumerate() {
                 if weights[i / columns] > 0.0 {
                     seen[i % columns].push(f64::from(*value));
@@ -187,10 +212,20 @@ mod tests {
             let moments = normalizer.moments();
             assert_eq!(moments.count, n);
             // f32 sums over 50 worlds: 50 · 6e-8 relative to the spread.
-            assert!((moments.mean[i] - mean).abs() < 1e-5 * variance.sqrt().max(1.0), "column {i}");
-            assert!((moments.variance[i] / variance - 1.0).abs() < 1e-4, "column {i}: {} {variance}", moments.variance[i]);
+            assert!(
+                (moments.mean[i] - mean).abs() < 1e-5 * variance.sqrt().max(1.0),
+                "column {i}"
+            );
+            assert!(
+                (moments.variance[i] / variance - 1.0).abs() < 1e-4,
+                "column {i}: {} {variance}",
+                moments.variance[i]
+            );
         }
-        let normalized = normalizer.apply(Tensor::from_data(TensorData::new(vec![0.0f32, 1000.0, 1.0], [1, 3]), &device));
+        let normalized = normalizer.apply(Tensor::from_data(
+            TensorData::new(vec![0.0f32, 1000.0, 1.0], [1, 3]),
+            &device,
+        ));
         assert!(normalized.abs().max().into_scalar::<f32>() < 0.2);
     }
 }

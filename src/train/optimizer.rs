@@ -18,19 +18,40 @@ pub struct FlatAdam {
 impl FlatAdam {
     /// Adam with burn's decay rates (0.9, 0.999).
     pub fn new(epsilon: f64, max_norm: f64) -> Self {
-        Self { adam: AdamConfig::new().with_epsilon(epsilon as f32).build(), state: None, max_norm }
+        Self {
+            adam: AdamConfig::new().with_epsilon(epsilon as f32).build(),
+            state: None,
+            max_norm,
+        }
     }
 
     /// One update; also returns the norm of the gradients before clipping, `[1]`.
-    pub fn step<M: Module>(&mut self, learning_rate: f64, module: M, gradients: Gradients) -> (M, Tensor<1>) {
+    pub fn step<M: Module>(
+        &mut self,
+        learning_rate: f64,
+        module: M,
+        gradients: Gradients,
+    ) -> (M, Tensor<1>) {
         let gradients = GradientsParams::from_grads(gradients, &module);
-        let mut collect = Collect { gradients, values: Vec::new(), slopes: Vec::new() };
+        let mut collect = Collect {
+            gradients,
+            values: Vec::new(),
+            slopes: Vec::new(),
+        };
         module.visit(&mut collect);
-        let (values, slopes) = (Tensor::cat(collect.values, 0), Tensor::cat(collect.slopes, 0));
+        let (values, slopes) = (
+            Tensor::cat(collect.values, 0),
+            Tensor::cat(collect.slopes, 0),
+        );
         let norm = slopes.clone().square().sum().sqrt();
         // A factor on the device: reading the norm back would wait for the whole backward pass.
-        let factor = (norm.clone() + 1e-6).recip().mul_scalar(self.max_norm).clamp_max(1.0);
-        let (values, state) = self.adam.step(learning_rate, values, slopes * factor, self.state.take());
+        let factor = (norm.clone() + 1e-6)
+            .recip()
+            .mul_scalar(self.max_norm)
+            .clamp_max(1.0);
+        let (values, state) =
+            self.adam
+                .step(learning_rate, values, slopes * factor, self.state.take());
         self.state = state;
         (module.map(&mut Assign { values, start: 0 }), norm)
     }
@@ -57,7 +78,10 @@ impl ModuleVisitor for Collect {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let value = param.val().inner();
         let count = value.shape().num_elements();
-        let slope = self.gradients.remove::<D>(param.id).unwrap_or_else(|| value.zeros_like());
+        let slope = self
+            .gradients
+            .remove::<D>(param.id)
+            .unwrap_or_else(|| value.zeros_like());
         self.values.push(value.reshape([count]));
         self.slopes.push(slope.reshape([count]));
     }
@@ -102,13 +126,19 @@ mod tests {
             let gradients = GradientsParams::from_grads(loss(&theirs).backward(), &theirs);
             theirs = reference.step(1e-2, theirs, gradients);
         }
-        assert_eq!(ours.weight.val().into_data(), theirs.weight.val().into_data());
+        assert_eq!(
+            ours.weight.val().into_data(),
+            theirs.weight.val().into_data()
+        );
         assert!(ours.weight.val().is_require_grad());
 
         // Adam's first moment after one step is 0.1 times the clipped gradient.
         let mut clipped = FlatAdam::new(1e-8, 0.5);
         let (_, norm) = clipped.step(1e-2, start.clone(), loss(&start).backward());
-        assert!(norm.into_scalar::<f32>() > 0.5, "the test needs a gradient to clip");
+        assert!(
+            norm.into_scalar::<f32>() > 0.5,
+            "the test needs a gradient to clip"
+        );
         let moment = clipped.state().unwrap().momentum.moment_1.clone();
         let clipped_norm = moment.square().sum().sqrt().into_scalar::<f32>() / 0.1;
         assert!((clipped_norm - 0.5).abs() < 1e-4, "{clipped_norm}");

@@ -62,18 +62,24 @@ impl Policy {
 /// A run's configuration as it was written.
 pub fn load_config(run: &Path) -> Result<Config> {
     let table = load_table(run)?;
-    table.try_into().map_err(|error| Error::invalid(error).context(run.join(CONFIG_FILE).display()))
+    table
+        .try_into()
+        .map_err(|error| Error::invalid(error).context(run.join(CONFIG_FILE).display()))
 }
 
 /// A run's configuration as a plain table.
 pub fn load_table(run: &Path) -> Result<toml::Table> {
     let path = run.join(CONFIG_FILE);
-    let bytes = process::read(&path).map_err(|error| error.hint("give the folder that train --out wrote"))?;
-    String::from_utf8_lossy(&bytes).parse().map_err(|error| Error::invalid(error).context(path.display()))
+    let bytes = process::read(&path)
+        .map_err(|error| error.hint("give the folder that train --out wrote"))?;
+    String::from_utf8_lossy(&bytes)
+        .parse()
+        .map_err(|error| Error::invalid(error).context(path.display()))
 }
 
 /// What a run's task observes and accepts.
 pub fn load_spec(run: &Path) -> Result<Spec> {
     let path = run.join(SPEC_FILE);
-    serde_json::from_slice(&process::read(&path)?).map_err(|error| Error::invalid(error).context(path.display()))
+    serde_json::from_slice(&process::read(&path)?)
+        .map_err(|error| Error::invalid(error).context(path.display()))
 }

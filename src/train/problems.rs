@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::environment::{
-    ActionTerm, Environment, EpisodeStats, ObservationGroup, ObservationTerm, Observations, POLICY, Spec, Step,
+    ActionTerm, Environment, EpisodeStats, ObservationGroup, ObservationTerm, Observations, POLICY,
+    Spec, Step,
 };
 use crate::error::Result;
 use crate::train::random::{Purpose, Stream};
@@ -37,11 +38,22 @@ pub(crate) struct Problem<D> {
 
 impl<D: Dynamics> Problem<D> {
     pub(crate) fn new(dynamics: D, worlds: usize, device: Device) -> Self {
-        let term = ObservationTerm { name: "state".into(), dim: D::DIM, scale: 1.0 };
+        let term = ObservationTerm {
+            name: "state".into(),
+            dim: D::DIM,
+            scale: 1.0,
+        };
         let spec = Spec {
             task: "problem".into(),
-            observations: vec![ObservationGroup { name: POLICY.into(), terms: vec![term] }],
-            actions: vec![ActionTerm { name: "force".into(), scale: 1.0, offset: 0.0 }],
+            observations: vec![ObservationGroup {
+                name: POLICY.into(),
+                terms: vec![term],
+            }],
+            actions: vec![ActionTerm {
+                name: "force".into(),
+                scale: 1.0,
+                offset: 0.0,
+            }],
             control_dt: 0.02,
             max_episode_steps: Some(D::LIMIT),
             ..Spec::default()
@@ -61,7 +73,11 @@ impl<D: Dynamics> Problem<D> {
     }
 
     fn restart(&mut self, world: usize) {
-        let stream = Stream::new(self.seed ^ (world as u64) << 20, Purpose::Exploration, self.episodes[world]);
+        let stream = Stream::new(
+            self.seed ^ (world as u64) << 20,
+            Purpose::Exploration,
+            self.episodes[world],
+        );
         // Normal numbers folded into [0, 1): good enough to start from.
         let normals = stream.normals(4);
         let uniform = std::array::from_fn(|i| f64::from(normals[i]).rem_euclid(1.0));
@@ -73,7 +89,10 @@ impl<D: Dynamics> Problem<D> {
 
     fn observe(&self, states: &[Vec<f64>]) -> Observations {
         let values: Vec<f32> = states.iter().flatten().map(|v| *v as f32).collect();
-        Observations::policy_only(Tensor::from_data(TensorData::new(values, [states.len(), D::DIM]), &self.device))
+        Observations::policy_only(Tensor::from_data(
+            TensorData::new(values, [states.len(), D::DIM]),
+            &self.device,
+        ))
     }
 
     fn tensor(&self, values: Vec<f32>) -> Tensor<1> {
@@ -107,7 +126,8 @@ impl<D: Dynamics> Environment for Problem<D> {
     fn step(&mut self, actions: Tensor<2>) -> Result<Step> {
         let actions: Vec<f64> = actions.into_data().iter::<f64>().collect();
         let worlds = self.states.len();
-        let (mut reward, mut terminated, mut truncated) = (vec![0.0; worlds], vec![0.0; worlds], vec![0.0; worlds]);
+        let (mut reward, mut terminated, mut truncated) =
+            (vec![0.0; worlds], vec![0.0; worlds], vec![0.0; worlds]);
         let mut successors = Vec::with_capacity(worlds);
         for (world, action) in actions.into_iter().enumerate() {
             let (state, r, ended) = self.dynamics.advance(&self.states[world], action);
@@ -123,13 +143,23 @@ impl<D: Dynamics> Environment for Problem<D> {
             }
             if terminated[world] + truncated[world] > 0.0 {
                 let n = self.stats.count as f64;
-                self.stats.mean_return = (self.stats.mean_return * n + self.returns[world]) / (n + 1.0);
-                self.stats.mean_length = (self.stats.mean_length * n + self.lengths[world] as f64) / (n + 1.0);
+                self.stats.mean_return =
+                    (self.stats.mean_return * n + self.returns[world]) / (n + 1.0);
+                self.stats.mean_length =
+                    (self.stats.mean_length * n + self.lengths[world] as f64) / (n + 1.0);
                 self.stats.count += 1;
                 self.restart(world);
             }
         }
-        let valid = (0..worlds).map(|world| if self.invalid.contains(&world) { 0.0 } else { 1.0 }).collect();
+        let valid = (0..worlds)
+            .map(|world| {
+                if self.invalid.contains(&world) {
+                    0.0
+                } else {
+                    1.0
+                }
+            })
+            .collect();
         Ok(Step {
             obs: self.observe(&self.states),
             next_obs: self.observe(&successors),
@@ -146,21 +176,40 @@ impl<D: Dynamics> Environment for Problem<D> {
 
     fn snapshot(&mut self) -> Result<Vec<u8>> {
         let mut numbers = vec![f64::from_bits(self.seed)];
-        numbers.extend([self.stats.count as f64, self.stats.mean_return, self.stats.mean_length]);
+        numbers.extend([
+            self.stats.count as f64,
+            self.stats.mean_return,
+            self.stats.mean_length,
+        ]);
         for world in 0..self.states.len() {
-            numbers.extend([self.lengths[world] as f64, self.returns[world], self.episodes[world] as f64]);
+            numbers.extend([
+                self.lengths[world] as f64,
+                self.returns[world],
+                self.episodes[world] as f64,
+            ]);
             numbers.extend(&self.states[world]);
         }
         Ok(numbers.iter().flat_map(|n| n.to_le_bytes()).collect())
     }
 
     fn restore(&mut self, snapshot: &[u8]) -> Result<Observations> {
-        let mut numbers = snapshot.chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap_or_default()));
+        let mut numbers = snapshot
+            .chunks_exact(8)
+            .map(|b| f64::from_le_bytes(b.try_into().unwrap_or_default()));
         let mut next = || numbers.next().unwrap_or_default();
         self.seed = next().to_bits();
-        self.stats = EpisodeStats { count: next() as u64, mean_return: next(), mean_length: next(), ..EpisodeStats::default() };
+        self.stats = EpisodeStats {
+            count: next() as u64,
+            mean_return: next(),
+            mean_length: next(),
+            ..EpisodeStats::default()
+        };
         for world in 0..self.states.len() {
-            (self.lengths[world], self.returns[world], self.episodes[world]) = (next() as usize, next(), next() as u64);
+            (
+                self.lengths[world],
+                self.returns[world],
+                self.episodes[world],
+            ) = (next() as usize, next(), next() as u64);
             self.states[world] = (0..D::DIM).map(|_| next()).collect();
         }
         Ok(self.observe(&self.states))
@@ -183,6 +232,22 @@ impl Dynamics for Forever {
     }
 }
 
+/// Every episode has a number of its own, 1 or -1, which is seen and earned in every step until it is cut.
+pub(crate) struct Drawn;
+
+impl Dynamics for Drawn {
+    const DIM: usize = 1;
+    const LIMIT: usize = 5;
+
+    fn start(&self, uniform: [f64; 4]) -> Vec<f64> {
+        vec![if uniform[0] < 0.5 { -1.0 } else { 1.0 }]
+    }
+
+    fn advance(&self, state: &[f64], _: f64) -> (Vec<f64>, f64, bool) {
+        (state.to_vec(), state[0], false)
+    }
+}
+
 /// A pole of length 1.2 m on a cart, hinge at the cart: gymnasium's InvertedPendulum-v5 in its rewards and limits.
 pub(crate) struct CartPole;
 
@@ -202,7 +267,8 @@ impl Dynamics for CartPole {
         for _ in 0..2 {
             let (sin, cos) = angle.sin_cos();
             let push = (force + pole * half * w * w * sin) / (cart + pole);
-            let turn = (gravity * sin - cos * push) / (half * (4.0 / 3.0 - pole * cos * cos / (cart + pole)));
+            let turn = (gravity * sin - cos * push)
+                / (half * (4.0 / 3.0 - pole * cos * cos / (cart + pole)));
             let speed_up = push - pole * half * turn * cos / (cart + pole);
             v += dt * speed_up;
             w += dt * turn;

@@ -28,21 +28,28 @@ pub struct Stream {
 impl Stream {
     /// The stream's numbers differ from those of every other (seed, purpose, iteration) up to 2³² iterations.
     pub fn new(seed: u64, purpose: Purpose, iteration: u64) -> Self {
-        Self { key: [seed as u32, (seed >> 32) as u32], purpose: purpose as u32, iteration: iteration as u32 }
+        Self {
+            key: [seed as u32, (seed >> 32) as u32],
+            purpose: purpose as u32,
+            iteration: iteration as u32,
+        }
     }
 
     /// `count` standard normal numbers.
     pub fn normals(&self, count: usize) -> Vec<f32> {
         let mut values = vec![0.0; count];
-        values.par_chunks_mut(1 << 12).enumerate().for_each(|(chunk, values)| {
-            for (i, four) in values.chunks_mut(4).enumerate() {
-                let [a, b, c, d] = self.block((chunk << 10 | i) as u64);
-                let normals = [box_muller(a, b), box_muller(c, d)];
-                for (value, normal) in four.iter_mut().zip(normals.as_flattened()) {
-                    *value = *normal;
+        values
+            .par_chunks_mut(1 << 12)
+            .enumerate()
+            .for_each(|(chunk, values)| {
+                for (i, four) in values.chunks_mut(4).enumerate() {
+                    let [a, b, c, d] = self.block(((chunk << 10) | i) as u64);
+                    let normals = [box_muller(a, b), box_muller(c, d)];
+                    for (value, normal) in four.iter_mut().zip(normals.as_flattened()) {
+                        *value = *normal;
+                    }
                 }
-            }
-        });
+            });
         values
     }
 
@@ -52,14 +59,22 @@ impl Stream {
         for i in (1..count).rev() {
             let [a, b, ..] = self.block(i as u64);
             // 64 random bits scaled to 0..=i: the bias is below 2⁻⁴⁰.
-            let random = u64::from(a) << 32 | u64::from(b);
-            order.swap(i, (u128::from(random) * (i as u128 + 1) >> 64) as usize);
+            let random = (u64::from(a) << 32) | u64::from(b);
+            order.swap(i, ((u128::from(random) * (i as u128 + 1)) >> 64) as usize);
         }
         order
     }
 
     fn block(&self, index: u64) -> [u32; 4] {
-        philox([index as u32, (index >> 32) as u32, self.iteration, self.purpose], self.key)
+        philox(
+            [
+                index as u32,
+                (index >> 32) as u32,
+                self.iteration,
+                self.purpose,
+            ],
+            self.key,
+        )
     }
 }
 
@@ -82,7 +97,10 @@ fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
             (low >> 32) as u32 ^ counter[3] ^ key[1],
             low as u32,
         ];
-        key = [key[0].wrapping_add(0x9E37_79B9), key[1].wrapping_add(0xBB67_AE85)];
+        key = [
+            key[0].wrapping_add(0x9E37_79B9),
+            key[1].wrapping_add(0xBB67_AE85),
+        ];
     }
     counter
 }
@@ -94,9 +112,15 @@ mod tests {
     /// The known answers published with the paper's Random123 library.
     #[test]
     fn philox_gives_the_published_answers() {
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
         let ones = u32::MAX;
-        assert_eq!(philox([ones; 4], [ones; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        assert_eq!(
+            philox([ones; 4], [ones; 2]),
+            [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
+        );
     }
 
     #[test]
@@ -109,8 +133,14 @@ mod tests {
         assert!(moment(1).abs() < 0.01 && (moment(2) - 1.0).abs() < 0.015);
         assert!(moment(3).abs() < 0.04 && (moment(4) - 3.0).abs() < 0.1);
         assert_eq!(values[..5000], stream.normals(5000)[..]);
-        assert_ne!(values[..8], Stream::new(7, Purpose::Exploration, 4).normals(8)[..]);
-        assert_ne!(values[..8], Stream::new(8, Purpose::Exploration, 3).normals(8)[..]);
+        assert_ne!(
+            values[..8],
+            Stream::new(7, Purpose::Exploration, 4).normals(8)[..]
+        );
+        assert_ne!(
+            values[..8],
+            Stream::new(8, Purpose::Exploration, 3).normals(8)[..]
+        );
     }
 
     #[test]
@@ -119,7 +149,11 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
-        let fixed = order.iter().enumerate().filter(|(i, v)| *i as i64 == **v).count();
+        let fixed = order
+            .iter()
+            .enumerate()
+            .filter(|(i, v)| *i as i64 == **v)
+            .count();
         assert!(fixed < 10, "{fixed} fixed points, 1 is expected");
     }
 }

@@ -56,7 +56,11 @@ pub fn resume_layers(run: &Path) -> Result<Layers> {
 }
 
 /// Trains until `config.steps`, `log.target_return` or ctrl-C, and leaves a checkpoint behind in each case.
-pub fn train(environment: &mut dyn Environment, config: &Config, options: &Options) -> Result<Outcome> {
+pub fn train(
+    environment: &mut dyn Environment,
+    config: &Config,
+    options: &Options,
+) -> Result<Outcome> {
     process::keep_freed_memory();
     process::catch_interrupts();
     let mut run = Run::open(environment, config, options)?;
@@ -68,17 +72,28 @@ pub fn train(environment: &mut dyn Environment, config: &Config, options: &Optio
             && stats.count > 0
             && stats.mean_return >= config.log.target_return;
         let last = run.finished() || interrupted || reached;
-        if last || run.ppo.iteration.is_multiple_of(config.log.checkpoint_interval) {
+        if last
+            || run
+                .ppo
+                .iteration
+                .is_multiple_of(config.log.checkpoint_interval)
+        {
             run.checkpoint(environment)?;
         }
         if reached {
-            run.progress.say(&format!("the mean return reached {}", config.log.target_return));
+            run.progress.say(&format!(
+                "the mean return reached {}",
+                config.log.target_return
+            ));
             break;
         }
     }
     run.progress.finish();
     if interrupted {
-        run.progress.say(&format!("interrupted; go on with --resume {}", options.out.display()));
+        run.progress.say(&format!(
+            "interrupted; go on with --resume {}",
+            options.out.display()
+        ));
     }
     Ok(Outcome {
         iterations: run.ppo.iteration,
@@ -103,7 +118,11 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(environment: &mut dyn Environment, config: &'a Config, options: &'a Options) -> Result<Self> {
+    fn open(
+        environment: &mut dyn Environment,
+        config: &'a Config,
+        options: &'a Options,
+    ) -> Result<Self> {
         let out = options.out.as_path();
         if environment.num_envs() != config.worlds {
             return Err(Error::invalid(format!(
@@ -118,8 +137,14 @@ impl<'a> Run<'a> {
                 refuse_changes(out, config)?;
                 let path = checkpoint::latest(out)?;
                 let (snapshot, counters) = checkpoint::restore(&path, &mut ppo)?;
-                let obs = environment.restore(&snapshot).map_err(|error| error.context(path.display()))?;
-                (obs, counters, Metrics::resume(&out.join("metrics.csv"), ppo.iteration)?)
+                let obs = environment
+                    .restore(&snapshot)
+                    .map_err(|error| error.context(path.display()))?;
+                (
+                    obs,
+                    counters,
+                    Metrics::resume(&out.join("metrics.csv"), ppo.iteration)?,
+                )
             }
             start => {
                 if out.join(CONFIG_FILE).exists() {
@@ -135,13 +160,31 @@ impl<'a> Run<'a> {
                     .map_err(|error| Error::invalid(error).context(SPEC_FILE))?;
                 process::write_atomic(&out.join(SPEC_FILE), &spec)?;
                 let obs = environment.reset(Some(config.seed))?;
-                (obs, Counters::default(), Metrics::create(&out.join("metrics.csv")))
+                (
+                    obs,
+                    Counters::default(),
+                    Metrics::create(&out.join("metrics.csv")),
+                )
             }
         };
         write_config(out, config)?;
-        let events = if config.log.tensorboard { Some(EventWriter::create(out)?) } else { None };
+        let events = if config.log.tensorboard {
+            Some(EventWriter::create(out)?)
+        } else {
+            None
+        };
         let progress = Progress::new(counters.steps, config.steps, options.quiet);
-        Ok(Self { config, out, ppo, obs, counters, metrics, events, progress, mean_return: None })
+        Ok(Self {
+            config,
+            out,
+            ppo,
+            obs,
+            counters,
+            metrics,
+            events,
+            progress,
+            mean_return: None,
+        })
     }
 
     fn finished(&self) -> bool {
@@ -165,12 +208,17 @@ impl<'a> Run<'a> {
         if stats.count > 0 {
             self.mean_return = Some(stats.mean_return);
         }
-        let row = self.row(&stats, &report, [elapsed, rollout.simulation, rollout.inference]);
+        let row = self.row(
+            &stats,
+            &report,
+            [elapsed, rollout.simulation, rollout.inference],
+        );
         self.metrics.push(&row)?;
         if let Some(events) = &mut self.events {
             events.scalars(self.counters.steps, &row)?;
         }
-        self.progress.update(self.ppo.iteration, self.counters.steps, self.mean_return);
+        self.progress
+            .update(self.ppo.iteration, self.counters.steps, self.mean_return);
         Ok(stats)
     }
 
@@ -178,13 +226,22 @@ impl<'a> Run<'a> {
         checkpoint::save(self.out, &self.ppo, &environment.snapshot()?, self.counters)?;
         checkpoint::prune(self.out, self.config.log.keep_checkpoints)?;
         if self.config.log.curves {
-            draw_curves(&self.metrics, &environment.spec().task, &self.out.join("curves.png"))?;
+            draw_curves(
+                &self.metrics,
+                &environment.spec().task,
+                &self.out.join("curves.png"),
+            )?;
         }
         Ok(())
     }
 
     /// The columns of `metrics.csv` and the tags of the events; names starting with `time/` hold seconds of this iteration.
-    fn row(&self, stats: &EpisodeStats, report: &UpdateReport, [all, simulation, inference]: [Duration; 3]) -> Row {
+    fn row(
+        &self,
+        stats: &EpisodeStats,
+        report: &UpdateReport,
+        [all, simulation, inference]: [Duration; 3],
+    ) -> Row {
         let ended = |value: f64| if stats.count > 0 { value } else { f64::NAN };
         let times = &report.times;
         let mut row: Row = [
@@ -205,7 +262,10 @@ impl<'a> Run<'a> {
             ("valid", report.valid),
             ("learning_rate", report.learning_rate),
             ("seconds", self.counters.seconds),
-            ("steps_per_s", self.config.batch() as f64 / all.as_secs_f64().max(1e-9)),
+            (
+                "steps_per_s",
+                self.config.batch() as f64 / all.as_secs_f64().max(1e-9),
+            ),
             ("time/simulation", simulation.as_secs_f64()),
             ("time/inference", inference.as_secs_f64()),
             ("time/update", times.total().as_secs_f64()),
@@ -216,8 +276,18 @@ impl<'a> Run<'a> {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .to_vec();
-        row.extend(stats.terms.iter().map(|(name, value)| (format!("term/{name}"), ended(*value))));
-        row.extend(stats.metrics.iter().map(|(name, value)| (format!("metric/{name}"), *value)));
+        row.extend(
+            stats
+                .terms
+                .iter()
+                .map(|(name, value)| (format!("term/{name}"), ended(*value))),
+        );
+        row.extend(
+            stats
+                .metrics
+                .iter()
+                .map(|(name, value)| (format!("metric/{name}"), *value)),
+        );
         row
     }
 }
@@ -235,13 +305,17 @@ fn refuse_changes(run: &Path, config: &Config) -> Result<()> {
     if changed.is_empty() {
         return Ok(());
     }
-    Err(Error::invalid(format!("a resumed run keeps its configuration, but {}", changed.join(", ")))
-        .context(run.join(CONFIG_FILE).display())
-        .hint("only steps and log.* may change; --init-from starts a new run from these weights"))
+    Err(Error::invalid(format!(
+        "a resumed run keeps its configuration, but {}",
+        changed.join(", ")
+    ))
+    .context(run.join(CONFIG_FILE).display())
+    .hint("only steps and log.* may change; --init-from starts a new run from these weights"))
 }
 
 fn write_config(run: &Path, config: &Config) -> Result<()> {
-    let text = toml::to_string_pretty(&table(config)?).map_err(|error| Error::invalid(error).context(CONFIG_FILE))?;
+    let text = toml::to_string_pretty(&table(config)?)
+        .map_err(|error| Error::invalid(error).context(CONFIG_FILE))?;
     process::write_atomic(&run.join(CONFIG_FILE), text.as_bytes())
 }
 
@@ -261,7 +335,10 @@ mod tests {
     use burn::tensor::{Device, Tensor};
 
     fn config(iterations: u64) -> Config {
-        let mut config = Config { worlds: 16, ..Config::default() };
+        let mut config = Config {
+            worlds: 16,
+            ..Config::default()
+        };
         config.network.actor = vec![16, 16];
         config.network.critic = vec![16];
         config.ppo.horizon = 8;
@@ -271,7 +348,11 @@ mod tests {
     }
 
     fn options(dir: &TestDir, start: Start) -> Options {
-        Options { out: dir.path().join("run"), start, quiet: true }
+        Options {
+            out: dir.path().join("run"),
+            start,
+            quiet: true,
+        }
     }
 
     fn problem() -> Problem<CartPole> {
@@ -288,7 +369,13 @@ mod tests {
             .split(',')
             .map(|name| name.starts_with("time/") || name == "seconds" || name == "steps_per_s")
             .collect();
-        let keep = |line: &str| line.split(',').zip(&timed).filter(|(_, timed)| !**timed).map(|(cell, _)| cell.to_owned()).collect();
+        let keep = |line: &str| {
+            line.split(',')
+                .zip(&timed)
+                .filter(|(_, timed)| !**timed)
+                .map(|(cell, _)| cell.to_owned())
+                .collect()
+        };
         text.lines().map(keep).collect()
     }
 
@@ -307,16 +394,26 @@ mod tests {
         assert_eq!(rows(&a).len(), 7);
         let weights = |run: &Path| {
             let policy = Policy::load(run, &Device::flex()).unwrap();
-            policy.network.layers.iter().map(|layer| layer.weight.val().into_data()).collect::<Vec<_>>()
+            policy
+                .network
+                .layers
+                .iter()
+                .map(|layer| layer.weight.val().into_data())
+                .collect::<Vec<_>>()
         };
         assert_eq!(weights(&a), weights(&b));
         for file in ["config.toml", "metrics.csv", "curves.png", "spec.json"] {
             assert!(a.join(file).is_file(), "{file}");
         }
-        let mut checkpoints: Vec<_> =
-            std::fs::read_dir(a.join("checkpoints")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut checkpoints: Vec<_> = std::fs::read_dir(a.join("checkpoints"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         checkpoints.sort();
-        assert_eq!(checkpoints, ["iteration_000002", "iteration_000004", "iteration_000006"]);
+        assert_eq!(
+            checkpoints,
+            ["iteration_000002", "iteration_000004", "iteration_000006"]
+        );
     }
 
     #[test]
@@ -330,7 +427,10 @@ mod tests {
         layers.set("ppo.gamma=0.5", Origin::CommandLine).unwrap();
         let changed = Config::from_layers(&layers).unwrap();
         let error = train(&mut problem(), &changed, &options(&dir, Start::Resume)).unwrap_err();
-        assert!(error.to_string().contains("ppo.gamma = 0.99 became 0.5"), "{error}");
+        assert!(
+            error.to_string().contains("ppo.gamma = 0.99 became 0.5"),
+            "{error}"
+        );
 
         let error = checkpoint::latest(dir.path()).unwrap_err();
         assert!(error.to_string().contains("no checkpoint"), "{error}");
@@ -353,7 +453,12 @@ mod tests {
         let mut wider = config(2);
         wider.network.actor = vec![16, 17];
         let third = TestDir::new("third");
-        let error = train(&mut problem(), &wider, &options(&third, Start::InitFrom(run))).unwrap_err();
+        let error = train(
+            &mut problem(),
+            &wider,
+            &options(&third, Start::InitFrom(run)),
+        )
+        .unwrap_err();
         assert!(error.to_string().contains("widths"), "{error}");
     }
 
@@ -380,16 +485,28 @@ mod tests {
         assert_eq!(reports[0].episodes, 20);
 
         let [description, numbers] = export(&policy, &dir.path().join("out/policy.npz")).unwrap();
-        let description: serde_json::Value = serde_json::from_slice(&std::fs::read(description).unwrap()).unwrap();
+        let description: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(description).unwrap()).unwrap();
         assert_eq!(description["network"]["layers"], 3);
         assert_eq!(description["observation"]["terms"][0]["name"], "state");
         // The documented recipe, by hand.
         let mut arrays = crate::train::arrays::Reader::open(&numbers).unwrap();
         let x = [0.3f32, -0.1, 0.7, -1.2];
-        let (mean, scale): (Vec<f32>, Vec<f32>) = (arrays.vector("obs_mean").unwrap(), arrays.vector("obs_scale").unwrap());
-        let x: Vec<f32> = x.iter().zip(mean.iter().zip(&scale)).map(|(x, (m, s))| ((x - m) * s).clamp(-10.0, 10.0)).collect();
-        let ours = policy.act(Tensor::from_data([[0.3, -0.1, 0.7, -1.2]], &Device::flex())).into_scalar::<f32>();
-        let direct = policy.network.forward(Tensor::<1>::from_floats(x.as_slice(), &Device::flex()).unsqueeze());
+        let (mean, scale): (Vec<f32>, Vec<f32>) = (
+            arrays.vector("obs_mean").unwrap(),
+            arrays.vector("obs_scale").unwrap(),
+        );
+        let x: Vec<f32> = x
+            .iter()
+            .zip(mean.iter().zip(&scale))
+            .map(|(x, (m, s))| ((x - m) * s).clamp(-10.0, 10.0))
+            .collect();
+        let ours = policy
+            .act(Tensor::from_data([[0.3, -0.1, 0.7, -1.2]], &Device::flex()))
+            .into_scalar::<f32>();
+        let direct = policy
+            .network
+            .forward(Tensor::<1>::from_floats(x.as_slice(), &Device::flex()).unsqueeze());
         assert!((ours - direct.into_scalar::<f32>()).abs() < 1e-6);
     }
 }

@@ -10,7 +10,8 @@ use std::fmt;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::environment::{
-    ActionTerm, Environment, EpisodeStats, ObservationGroup, ObservationTerm, Observations, Spec, Step,
+    ActionTerm, Environment, EpisodeStats, ObservationGroup, ObservationTerm, Observations, Spec,
+    Step,
 };
 use crate::env::{Builder, HostStep, Snapshot, Target, VecEnv};
 use crate::error::{Error, Result};
@@ -65,7 +66,11 @@ impl Learner {
 impl fmt::Display for Learner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Shared(bridge) => write!(f, "{}, shared with the simulator", bridge.context().info().adapter),
+            Self::Shared(bridge) => write!(
+                f,
+                "{}, shared with the simulator",
+                bridge.context().info().adapter
+            ),
             Self::Processor(_) => write!(f, "processor (one copy each way per step)"),
         }
     }
@@ -88,7 +93,11 @@ impl Worlds {
             Learner::Shared(bridge) => builder.build_on(Target::GpuWith(context, bridge))?,
             Learner::Processor(_) => builder.build(context)?,
         };
-        Ok(Self { spec: spec_of(&env), env, learner: learner.clone() })
+        Ok(Self {
+            spec: spec_of(&env),
+            env,
+            learner: learner.clone(),
+        })
     }
 
     /// The environment itself.
@@ -102,7 +111,12 @@ impl Worlds {
     }
 
     fn observations(&self) -> Result<Observations> {
-        let groups = self.env.spec().groups.iter().zip(&self.env.fields().observations);
+        let groups = self
+            .env
+            .spec()
+            .groups
+            .iter()
+            .zip(&self.env.fields().observations);
         let mut observations = Observations::default();
         for (group, field) in groups {
             let tensor = match &self.learner {
@@ -119,20 +133,30 @@ impl Worlds {
 
     /// A copy, on the device, of what a field holds now: later steps do not change it.
     fn taken(&self, bridge: &Bridge, field: Field) -> Result<Tensor<2>> {
-        let arenas = self.env.arenas().expect("the learner shares a device, so there is one");
+        let arenas = self
+            .env
+            .arenas()
+            .expect("the learner shares a device, so there is one");
         Ok(bridge.view(arenas, field)?.mul_scalar(1.0))
     }
 
     /// Puts the actions where the step reads them, without the host.
     fn place_actions(&self, bridge: &Bridge, actions: Tensor<2>) -> Result<()> {
-        let arenas = self.env.arenas().expect("the learner shares a device, so there is one");
+        let arenas = self
+            .env
+            .arenas()
+            .expect("the learner shares a device, so there is one");
         let (worlds, stride) = (arenas.worlds() as usize, arenas.stride() as usize);
         let [_, components] = actions.dims();
         let rows = actions.swap_dims(0, 1).pad((0, stride - worlds, 0, 0), 0.0);
         let rows = bridge.buffer(&rows.reshape([components * stride]))?;
         // What burn has queued reads the arena's last observations and computes the actions: it goes first.
         bridge.flush()?;
-        let from = Binding { buffer: rows.buffer().clone(), offset: rows.offset(), size: rows.size() };
+        let from = Binding {
+            buffer: rows.buffer().clone(),
+            offset: rows.offset(),
+            size: rows.size(),
+        };
         let mut recorder = Recorder::new(arenas.context());
         recorder.copy(&from, &arenas.rows(self.env.fields().action)?)?;
         recorder.submit()?;
@@ -161,17 +185,36 @@ impl Worlds {
 
     fn step_across(&mut self, device: &Device, actions: Tensor<2>) -> Result<Step> {
         let actions = actions.into_data();
-        let actions = actions.as_slice::<f32>().map_err(|error| Error::invalid(format!("actions: {error:?}")))?;
-        let HostStep { obs, next_obs, reward, terminated, truncated, valid } = self.env.step(actions)?.read()?;
+        let actions = actions
+            .as_slice::<f32>()
+            .map_err(|error| Error::invalid(format!("actions: {error:?}")))?;
+        let HostStep {
+            obs,
+            next_obs,
+            reward,
+            terminated,
+            truncated,
+            valid,
+        } = self.env.step(actions)?.read()?;
         let worlds = reward.len();
         let groups = |values: Vec<Vec<f32>>| {
             let names = self.env.spec().groups.iter().map(|group| &group.name);
-            names.zip(values).fold(Observations::default(), |all, (name, values)| {
-                all.with(name, matrix(values, worlds, device))
-            })
+            names
+                .zip(values)
+                .fold(Observations::default(), |all, (name, values)| {
+                    all.with(name, matrix(values, worlds, device))
+                })
         };
-        let column = |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [worlds]), device);
-        let flags = |values: Vec<bool>| column(values.into_iter().map(|flag| f32::from(u8::from(flag))).collect());
+        let column =
+            |values: Vec<f32>| Tensor::from_data(TensorData::new(values, [worlds]), device);
+        let flags = |values: Vec<bool>| {
+            column(
+                values
+                    .into_iter()
+                    .map(|flag| f32::from(u8::from(flag)))
+                    .collect(),
+            )
+        };
         Ok(Step {
             obs: groups(obs),
             next_obs: groups(next_obs),
@@ -207,7 +250,10 @@ impl Environment for Worlds {
     fn step(&mut self, actions: Tensor<2>) -> Result<Step> {
         let expected = [self.num_envs(), self.spec.action_dim()];
         if actions.dims() != expected {
-            let message = format!("actions of shape {:?}, expected {expected:?}", actions.dims());
+            let message = format!(
+                "actions of shape {:?}, expected {expected:?}",
+                actions.dims()
+            );
             return Err(Error::invalid(message).context(self.env.name()));
         }
         match self.learner.clone() {
@@ -219,9 +265,16 @@ impl Environment for Worlds {
     fn drain_stats(&mut self) -> Result<EpisodeStats> {
         let stats = self.env.drain_stats()?;
         self.env.on_iteration(&stats);
-        let counts = stats.terminations.iter().map(|(name, count)| (format!("termination/{name}"), *count as f64));
+        let counts = stats
+            .terminations
+            .iter()
+            .map(|(name, count)| (format!("termination/{name}"), *count as f64));
         let mut metrics: BTreeMap<String, f64> = counts.collect();
-        let quarantines: u32 = stats.quarantines.iter().map(|quarantine| quarantine.count).sum();
+        let quarantines: u32 = stats
+            .quarantines
+            .iter()
+            .map(|quarantine| quarantine.count)
+            .sum();
         metrics.insert("quarantined".into(), f64::from(quarantines));
         for quarantine in stats.quarantines.iter().take(3) {
             let causes: Vec<String> = quarantine.causes.iter().map(ToString::to_string).collect();
@@ -275,7 +328,11 @@ fn spec_of(env: &VecEnv) -> Spec {
         terms: group
             .terms
             .iter()
-            .map(|term| ObservationTerm { name: term.name.clone(), dim: term.dim, scale: term.scale.unwrap_or(1.0) })
+            .map(|term| ObservationTerm {
+                name: term.name.clone(),
+                dim: term.dim,
+                scale: term.scale.unwrap_or(1.0),
+            })
             .collect(),
     });
     let actions = env.action_spec().iter().map(|action| ActionTerm {

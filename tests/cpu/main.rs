@@ -5,11 +5,17 @@ mod oracle;
 #[path = "../common/program.rs"]
 mod program;
 
+mod broken_mjcf;
 mod cli_input;
 mod functions;
+mod model;
+mod model_fields;
 mod random;
 mod rigid_common;
-mod rigid_dump_tmp;
+mod rigid_random;
 mod rigid_step;
 mod scripts;
+mod tasks;
 mod tidy;
+#[cfg(feature = "learn")]
+mod train_policy;

@@ -2,12 +2,30 @@
 //! project's error measure.
 
 use manyworlds::math::{Force, Vec3};
-use manyworlds::model::Model;
+use manyworlds::model::{Integrator, Model};
 use manyworlds::rigid::{self, Applied, Parameters, StateFields};
+use manyworlds::scene::mjcf;
 use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
 use serde_json::Value;
 
 use crate::oracle;
+
+/// A model of `tests/models/`.
+pub(crate) fn model(name: &str) -> Model {
+    let path = format!("{}/tests/models/{name}.xml", env!("CARGO_MANIFEST_DIR"));
+    let scene = mjcf::load(path).expect("the model loads");
+    Model::compile(&scene).expect("the model compiles")
+}
+
+/// Sets the integrator by the name that the oracle gives it.
+pub(crate) fn with_integrator(model: &Model, name: &str) -> Model {
+    let known = Integrator::KEYWORDS
+        .iter()
+        .find(|(keyword, _)| *keyword == name);
+    let mut model = model.clone();
+    model.opt.integrator = known.expect("an integrator").1;
+    model
+}
 
 /// A recorded substep with its inputs and outputs in memory.
 pub(crate) struct Recorded {

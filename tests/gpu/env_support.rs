@@ -72,12 +72,19 @@ impl Task for Counting {
 
 /// A builder for the counting task with some lines of configuration.
 pub fn counting(config: &str) -> Builder {
-    VecEnv::builder(Definition::new("counting", Box::new(Counting), MODEL, config).expect("the test's task is right"))
+    VecEnv::builder(
+        Definition::new("counting", Box::new(Counting), MODEL, config)
+            .expect("the test's task is right"),
+    )
 }
 
 /// A builder for one of the crate's tasks.
 pub fn builtin(name: &str) -> Builder {
-    VecEnv::builder(Registry::builtin().load(name).expect("the task is built in"))
+    VecEnv::builder(
+        Registry::builtin()
+            .load(name)
+            .expect("the task is built in"),
+    )
 }
 
 /// The host in single precision, and the device where there is one.
@@ -97,17 +104,24 @@ pub fn on_device(test: impl Fn(&Context)) {
 
 /// An environment of the counting task.
 pub fn counting_env(target: Target<'_>, worlds: usize, mode: Autoreset, config: &str) -> VecEnv {
-    counting(config).worlds(worlds).autoreset(mode).build_on(target).unwrap_or_else(|error| panic!("{error}"))
+    counting(config)
+        .worlds(worlds)
+        .autoreset(mode)
+        .build_on(target)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Actions that differ between worlds and steps, and repeat for the same world and step.
 pub fn actions(streams: impl Iterator<Item = u32>, step: u32, per_world: usize) -> Vec<f32> {
     let one = |stream: u32, component: u32| {
-        let mixed = (stream.wrapping_mul(0x9E37_79B9) ^ step.wrapping_mul(0x85EB_CA6B)).wrapping_add(component * 77);
+        let mixed = (stream.wrapping_mul(0x9E37_79B9) ^ step.wrapping_mul(0x85EB_CA6B))
+            .wrapping_add(component * 77);
         let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x2C1B_3C6D);
         (mixed >> 8) as f32 / (1 << 23) as f32 - 1.0
     };
-    streams.flat_map(|stream| (0..per_world as u32).map(move |component| one(stream, component))).collect()
+    streams
+        .flat_map(|stream| (0..per_world as u32).map(move |component| one(stream, component)))
+        .collect()
 }
 
 /// The bits of floats: equality that tells NaNs and zeros apart.
@@ -118,5 +132,7 @@ pub fn bits(values: &[f32]) -> Vec<u32> {
 /// FNV-1a over bits.
 pub fn hash(values: impl IntoIterator<Item = u32>) -> u64 {
     let bytes = values.into_iter().flat_map(u32::to_le_bytes);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }

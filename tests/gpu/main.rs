@@ -3,11 +3,17 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod env_autoreset;
+mod env_determinism;
+mod env_interface;
+mod env_physics;
+mod env_quarantine;
 mod env_support;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
+mod math_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
-mod math_device;
 mod trace_device;
+#[cfg(feature = "learn")]
+mod train_device;

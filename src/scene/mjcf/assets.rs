@@ -94,9 +94,7 @@ impl Reader<'_> {
         element.read_text("name", &mut material.name);
         read_material(element, &mut material)?;
         element.finish()?;
-        if !self.scene.compilers[0].discardvisual {
-            self.scene.materials.push(material);
-        }
+        self.scene.materials.push(material);
         Ok(())
     }
 

@@ -65,7 +65,9 @@ impl Reader<'_> {
             let quat = self.settings.euler(euler.map(|angle| i as f64 * angle));
             let mut copy = template.clone();
             renaming.body(&mut copy);
-            absorb(scope.body, copy, &scope.frame.then(&Pose { pos, quat }));
+            scope
+                .body
+                .absorb(copy, &scope.frame.then(&Pose { pos, quat }));
             pos = pose::add(pos, pose::rotate(quat, step.pos));
         }
         let names = Named::of(&template);
@@ -116,7 +118,7 @@ impl Reader<'_> {
         let offset = self.scene.compilers.len();
         shift_compilers(&mut part, offset);
         self.scene.compilers.append(&mut child.compilers);
-        absorb(scope.body, part, &scope.frame);
+        scope.body.absorb(part, &scope.frame);
 
         for mut material in std::mem::take(&mut child.materials) {
             renaming.name(&mut material.name);
@@ -224,37 +226,6 @@ fn shift_compilers(body: &mut Body, offset: usize) {
     body.bodies
         .iter_mut()
         .for_each(|child| shift_compilers(child, offset));
-}
-
-/// Moves the contents of one body into another, through a frame.
-fn absorb(into: &mut Body, from: Body, frame: &Pose) {
-    into.joints.extend(from.joints.into_iter().map(|mut joint| {
-        joint.pos = frame.point(joint.pos);
-        joint.axis = pose::rotate(frame.quat, joint.axis);
-        joint
-    }));
-    into.geoms.extend(from.geoms.into_iter().map(|mut geom| {
-        geom.pose = frame.then(&geom.pose);
-        geom
-    }));
-    into.sites.extend(from.sites.into_iter().map(|mut site| {
-        site.pose = frame.then(&site.pose);
-        site
-    }));
-    into.cameras
-        .extend(from.cameras.into_iter().map(|mut camera| {
-            camera.pose = frame.then(&camera.pose);
-            camera
-        }));
-    into.lights.extend(from.lights.into_iter().map(|mut light| {
-        light.pos = frame.point(light.pos);
-        light.dir = pose::rotate(frame.quat, light.dir);
-        light
-    }));
-    into.bodies.extend(from.bodies.into_iter().map(|mut body| {
-        body.pose = frame.then(&body.pose);
-        body
-    }));
 }
 
 /// The names in a subtree, by kind.

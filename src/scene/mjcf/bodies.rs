@@ -177,6 +177,11 @@ impl Reader<'_> {
         let class = self.classes.of_children(element, scope.class)?;
         let mut own = Pose::default();
         element.ignore(&["name"]);
+        for name in ["scale", "scaling", "massscale"] {
+            if element.text(name).is_some() {
+                return Err(element.unsupported(format!("attribute '{name}' is not supported yet")));
+            }
+        }
         element.read_array("pos", &mut own.pos)?;
         let mut orientation = Orientation::default();
         orientation.read(element)?;

@@ -19,6 +19,8 @@ pub(super) struct Element {
     pub(super) tag: String,
     pub(super) place: Place,
     pub(super) children: Vec<Element>,
+    /// Whether there is text between the children, which MuJoCo ignores.
+    stray: bool,
     attributes: Vec<(String, String)>,
     /// Which attributes somebody asked for, or knows and ignores.
     known: RefCell<Vec<&'static str>>,
@@ -131,7 +133,13 @@ fn read_text(path: &Path) -> Result<String> {
 fn parse(label: &str, text: &str) -> Result<Element> {
     let file: Arc<str> = label.into();
     let document = roxmltree::Document::parse(text).map_err(|error| {
-        let line = error.pos().row;
+        // What is never closed is missing at the end; roxmltree says it is at the beginning.
+        let unclosed = matches!(
+            error,
+            roxmltree::Error::UnexpectedEndOfStream | roxmltree::Error::UnclosedRootNode
+        );
+        let last = u32::try_from(text.lines().count().max(1)).unwrap_or(u32::MAX);
+        let line = if unclosed { last } else { error.pos().row };
         let cause = error.to_string();
         // The position is said once, by the place.
         let cause = cause.split(" at ").next().unwrap_or(&cause).to_string();
@@ -170,19 +178,13 @@ fn convert(
         let cause = format!("elements are nested deeper than {MAX_DEPTH}");
         return Err(Error::invalid(cause).context(place));
     }
-    let stray = node.children().filter(|child| child.is_text());
-    if let Some(text) = stray
-        .filter_map(|child| child.text())
-        .find(|text| !text.trim().is_empty())
-    {
-        let cause = format!(
-            "text '{}' between elements",
-            text.trim().chars().take(20).collect::<String>()
-        );
-        return Err(Error::invalid(cause).context(place));
-    }
+    let stray = node
+        .children()
+        .filter(|child| child.is_text())
+        .filter_map(|child| child.text());
     Ok(Element {
         tag: node.tag_name().name().to_string(),
+        stray: stray.into_iter().any(|text| !text.trim().is_empty()),
         children: node
             .children()
             .filter(roxmltree::Node::is_element)
@@ -207,6 +209,11 @@ impl fmt::Display for Element {
 }
 
 impl Element {
+    /// How many elements have text between their children.
+    pub(super) fn strays(&self) -> usize {
+        usize::from(self.stray) + self.children.iter().map(Self::strays).sum::<usize>()
+    }
+
     /// Puts the element and its place before an error.
     pub(super) fn error(&self, error: Error) -> Error {
         self.place.locate(self, error)

@@ -159,7 +159,8 @@ impl<'a> Reader<'a> {
         let mut world = std::mem::replace(&mut self.scene.world, Body::new("world"));
         sections("worldbody").try_for_each(|s| self.worldbody(s, &mut world))?;
         self.scene.world = world;
-        self.pad_keyframes(root)?;
+        self.pad_keyframes(root);
+        (0..root.strays()).for_each(|_| self.idle("text between elements"));
         self.warn(root);
         Ok(self.scene)
     }

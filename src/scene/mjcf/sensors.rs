@@ -78,7 +78,9 @@ impl Reader<'_> {
 
     /// Reads what a sensor is attached to.
     fn sensed(&self, element: &Element, sensor: &mut Sensor) -> Result<()> {
-        let named = |attribute, kind| -> Result<Option<(Object, String)>> { Ok(Some((kind, element.required(attribute)?.to_string()))) };
+        let named = |attribute, kind| -> Result<Option<(Object, String)>> {
+            Ok(Some((kind, element.required(attribute)?.to_string())))
+        };
         sensor.object = match sensor.kind {
             Kind::Touch
             | Kind::Accelerometer

@@ -228,13 +228,12 @@ impl Reader<'_> {
     }
 
     /// Adds the keyframes that `<size nkey>` asks for and the file does not have.
-    pub(super) fn pad_keyframes(&mut self, root: &Element) -> Result<()> {
+    pub(super) fn pad_keyframes(&mut self, root: &Element) {
         while self.scene.keyframes.len() < self.settings.nkey {
             let mut key = Keyframe::new("");
             key.place = root.place.clone();
             self.scene.keyframes.push(key);
         }
-        Ok(())
     }
 
     pub(super) fn visual(&mut self, element: &Element) -> Result<()> {

@@ -36,8 +36,15 @@ impl Task for CartpoleSwingup {
         let upright = (cos + 1.0) / 2.0;
         let centered = (1.0 + tolerance(position, [0.0, 0.0], 2.0, 0.1, Sigmoid::Gaussian)) / 2.0;
         let control = w.action()[0].clamp(-1.0, 1.0);
-        let small_control = (4.0 + tolerance(control, [0.0, 0.0], 1.0, 0.0, Sigmoid::Quadratic)) / 5.0;
-        let slow = tolerance(w.joint_velocity("hinge"), [0.0, 0.0], 5.0, 0.1, Sigmoid::Gaussian);
+        let small_control =
+            (4.0 + tolerance(control, [0.0, 0.0], 1.0, 0.0, Sigmoid::Quadratic)) / 5.0;
+        let slow = tolerance(
+            w.joint_velocity("hinge"),
+            [0.0, 0.0],
+            5.0,
+            0.1,
+            Sigmoid::Gaussian,
+        );
         let slow = (1.0 + slow) / 2.0;
         t.reward("swingup", upright * small_control * slow * centered);
     }

@@ -28,7 +28,11 @@ pub fn draw(metrics: &Metrics, title: &str, path: &Path) -> Result<()> {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
         // It fails only for bytes that are no font, and then the drawing below says so.
-        drop(register_font("sans-serif", FontStyle::Normal, epaint_default_fonts::UBUNTU_LIGHT));
+        drop(register_font(
+            "sans-serif",
+            FontStyle::Normal,
+            epaint_default_fonts::UBUNTU_LIGHT,
+        ));
     });
     // The encoder goes by the extension.
     let temporary = path.with_extension("partial.png");
@@ -37,7 +41,11 @@ pub fn draw(metrics: &Metrics, title: &str, path: &Path) -> Result<()> {
     fs::rename(&temporary, path).map_err(|error| Error::io(error).context(path.display()))
 }
 
-fn plot(metrics: &Metrics, title: &str, backend: BitMapBackend) -> Result<(), Box<dyn std::error::Error>> {
+fn plot(
+    metrics: &Metrics,
+    title: &str,
+    backend: BitMapBackend,
+) -> Result<(), Box<dyn std::error::Error>> {
     let area = backend.into_drawing_area();
     area.fill(&WHITE)?;
     let area = area.margin(10, 0, 0, 0).titled(title, ("sans-serif", 26))?;
@@ -47,7 +55,10 @@ fn plot(metrics: &Metrics, title: &str, backend: BitMapBackend) -> Result<(), Bo
             .into_iter()
             .map(|(x, y)| (x, if log { y.max(1e-30).log10() } else { y }))
             .collect();
-        let (x, y) = (range(points.iter().map(|p| p.0)), range(points.iter().map(|p| p.1)));
+        let (x, y) = (
+            range(points.iter().map(|p| p.0)),
+            range(points.iter().map(|p| p.1)),
+        );
         let mut chart = ChartBuilder::on(panel)
             .caption(caption, ("sans-serif", 19))
             .margin(10)
@@ -65,7 +76,10 @@ fn plot(metrics: &Metrics, title: &str, backend: BitMapBackend) -> Result<(), Bo
             .x_label_formatter(&|x| short(*x))
             .y_label_formatter(&|y| short(*y))
             .draw()?;
-        chart.draw_series(LineSeries::new(points, RGBColor(31, 99, 171).stroke_width(2)))?;
+        chart.draw_series(LineSeries::new(
+            points,
+            RGBColor(31, 99, 171).stroke_width(2),
+        ))?;
     }
     area.present()?;
     Ok(())
@@ -73,7 +87,9 @@ fn plot(metrics: &Metrics, title: &str, backend: BitMapBackend) -> Result<(), Bo
 
 /// From the smallest to the largest value, never empty, with a little air.
 fn range(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
-    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+    let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| {
+        (low.min(v), high.max(v))
+    });
     if low > high {
         return 0.0..1.0;
     }
@@ -91,9 +107,10 @@ fn short(value: f64) -> String {
         v if v >= 1e9 => trim(format!("{:.2}", value / 1e9)) + "G",
         v if v >= 1e6 => trim(format!("{:.2}", value / 1e6)) + "M",
         v if v >= 1e4 => trim(format!("{:.1}", value / 1e3)) + "k",
-        v if v >= 10.0 || v < 1e-9 => trim(format!("{value:.1}")),
+        v if v >= 10.0 => trim(format!("{value:.1}")),
         v if v >= 1e-3 => trim(format!("{value:.4}")),
-        _ => format!("{value:.1e}"),
+        v if v >= 1e-9 => format!("{value:.1e}"),
+        _ => "0".to_owned(),
     }
 }
 
@@ -127,12 +144,23 @@ mod tests {
         }
         assert!(fs::metadata(&path).unwrap().len() > 10_000);
         let mut pixels = vec![0; (SIZE.0 * SIZE.1 * 3) as usize];
-        plot(&metrics, "cartpole", BitMapBackend::with_buffer(&mut pixels, SIZE)).unwrap();
+        plot(
+            &metrics,
+            "cartpole",
+            BitMapBackend::with_buffer(&mut pixels, SIZE),
+        )
+        .unwrap();
         let blue = pixels.chunks(3).filter(|p| *p == [31, 99, 171]).count();
         assert!(blue > 500, "{blue} pixels of curves");
         // The title's row has dark pixels only if there is a font.
         let title = &pixels[..(SIZE.0 * 40 * 3) as usize];
-        assert!(title.chunks(3).filter(|p| p[0] < 100).count() > 100, "no text was drawn");
-        assert_eq!((short(1_500_000.0), short(20_480.0), short(0.25), short(0.0)), ("1.5M".into(), "20.5k".into(), "0.25".into(), "0".into()));
+        assert!(
+            title.chunks(3).filter(|p| p[0] < 100).count() > 100,
+            "no text was drawn"
+        );
+        assert_eq!(
+            (short(1_500_000.0), short(20_480.0), short(0.25), short(0.0)),
+            ("1.5M".into(), "20.5k".into(), "0.25".into(), "0".into())
+        );
     }
 }

@@ -23,9 +23,15 @@ impl EventWriter {
     /// Starts a file in `dir`, named as TensorBoard expects.
     pub fn create(dir: &Path) -> Result<Self> {
         let time = seconds();
-        let path = dir.join(format!("events.out.tfevents.{:010}.manyworlds.{}.0", time as u64, std::process::id()));
+        let path = dir.join(format!(
+            "events.out.tfevents.{:010}.manyworlds.{}.0",
+            time as u64,
+            std::process::id()
+        ));
         let file = File::create(&path).map_err(|error| Error::io(error).context(path.display()))?;
-        let mut writer = Self { file: BufWriter::new(file) };
+        let mut writer = Self {
+            file: BufWriter::new(file),
+        };
         let mut event = Message::default();
         event.double(1, time);
         event.bytes(3, b"brain.Event:2");
@@ -60,11 +66,16 @@ impl EventWriter {
 
 /// The checksum, rotated and offset so that a checksum of data with checksums in it is not degenerate.
 fn masked_crc(data: &[u8]) -> [u8; 4] {
-    crc32c::crc32c(data).rotate_right(15).wrapping_add(0xa282_ead8).to_le_bytes()
+    crc32c::crc32c(data)
+        .rotate_right(15)
+        .wrapping_add(0xa282_ead8)
+        .to_le_bytes()
 }
 
 fn seconds() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |time| time.as_secs_f64())
 }
 
 /// A protocol buffer message under construction. A field's key is `number · 8 + wire type`.
@@ -111,8 +122,15 @@ mod tests {
     fn records_have_the_documented_bytes() {
         let dir = TestDir::new("events");
         let mut writer = EventWriter::create(dir.path()).unwrap();
-        writer.scalars(300, &vec![("a/b".into(), 1.5), ("empty".into(), f64::NAN)]).unwrap();
-        let path = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
+        writer
+            .scalars(300, &vec![("a/b".into(), 1.5), ("empty".into(), f64::NAN)])
+            .unwrap();
+        let path = std::fs::read_dir(dir.path())
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
         let file = std::fs::read(&path).unwrap();
         let mut records = Vec::new();
         let mut rest = &file[..];
@@ -120,13 +138,19 @@ mod tests {
             let length = u64::from_le_bytes(rest[..8].try_into().unwrap()) as usize;
             assert_eq!(rest[8..12], masked_crc(&rest[..8]));
             records.push(&rest[12..12 + length]);
-            assert_eq!(rest[12 + length..16 + length], masked_crc(&rest[12..12 + length]));
+            assert_eq!(
+                rest[12 + length..16 + length],
+                masked_crc(&rest[12..12 + length])
+            );
             rest = &rest[16 + length..];
         }
         assert_eq!(records.len(), 2);
         assert_eq!(records[0][9..], *b"\x1a\x0dbrain.Event:2");
         // step = 300 (varint ac 02), summary of 12 bytes, value of 10: tag "a/b", simple_value 1.5.
-        assert_eq!(records[1][9..], *b"\x10\xac\x02\x2a\x0c\x0a\x0a\x0a\x03a/b\x15\x00\x00\xc0\x3f");
+        assert_eq!(
+            records[1][9..],
+            *b"\x10\xac\x02\x2a\x0c\x0a\x0a\x0a\x03a/b\x15\x00\x00\xc0\x3f"
+        );
         // The checksum's published check value is that of "123456789".
         assert_eq!(crc32c::crc32c(b"123456789"), 0xe306_9283);
     }

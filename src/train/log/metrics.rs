@@ -21,30 +21,50 @@ pub struct Metrics {
 impl Metrics {
     /// Starts an empty table; the file appears with the first row.
     pub fn create(path: &Path) -> Self {
-        Self { path: path.to_owned(), columns: Vec::new(), rows: Vec::new() }
+        Self {
+            path: path.to_owned(),
+            columns: Vec::new(),
+            rows: Vec::new(),
+        }
     }
 
     /// Reads a table back, without the rows after `iteration`, which a resumed run computes again.
     pub fn resume(path: &Path, iteration: u64) -> Result<Self> {
         let text = String::from_utf8_lossy(&process::read(path)?).into_owned();
         let mut lines = text.lines();
-        let columns: Vec<String> = lines.next().unwrap_or_default().split(',').map(str::to_owned).collect();
+        let columns: Vec<String> = lines
+            .next()
+            .unwrap_or_default()
+            .split(',')
+            .map(str::to_owned)
+            .collect();
         let mut rows = Vec::new();
         for (number, line) in lines.enumerate() {
-            let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+            let cells: Vec<f64> = line
+                .split(',')
+                .map(|cell| cell.parse().unwrap_or(f64::NAN))
+                .collect();
             if cells.len() != columns.len() {
                 // The last line of a killed run may be cut short; anything else is not our file.
                 if number + 2 == text.lines().count() {
                     break;
                 }
-                return Err(Error::invalid(format!("{} cells, {} columns", cells.len(), columns.len()))
-                    .context(format!("{}:{}", path.display(), number + 2)));
+                return Err(Error::invalid(format!(
+                    "{} cells, {} columns",
+                    cells.len(),
+                    columns.len()
+                ))
+                .context(format!("{}:{}", path.display(), number + 2)));
             }
             if cells[0] <= iteration as f64 {
                 rows.push(cells);
             }
         }
-        let metrics = Self { path: path.to_owned(), columns, rows };
+        let metrics = Self {
+            path: path.to_owned(),
+            columns,
+            rows,
+        };
         metrics.rewrite()?;
         Ok(metrics)
     }
@@ -57,26 +77,43 @@ impl Metrics {
                 self.columns.push(name.clone());
             }
         }
-        let cell = |column: &String| row.iter().find(|(name, _)| name == column).map_or(f64::NAN, |(_, value)| *value);
+        let cell = |column: &String| {
+            row.iter()
+                .find(|(name, _)| name == column)
+                .map_or(f64::NAN, |(_, value)| *value)
+        };
         self.rows.push(self.columns.iter().map(cell).collect());
         if self.columns.len() > before {
             let width = self.columns.len();
-            self.rows.iter_mut().for_each(|row| row.resize(width, f64::NAN));
+            self.rows
+                .iter_mut()
+                .for_each(|row| row.resize(width, f64::NAN));
             return self.rewrite();
         }
         let mut file = OpenOptions::new()
             .append(true)
             .open(&self.path)
             .map_err(|error| Error::io(error).context(self.path.display()))?;
-        let line = self.rows.last().map(|row| format_row(row)).unwrap_or_default();
-        file.write_all(line.as_bytes()).map_err(|error| Error::io(error).context(self.path.display()))
+        let line = self
+            .rows
+            .last()
+            .map(|row| format_row(row))
+            .unwrap_or_default();
+        file.write_all(line.as_bytes())
+            .map_err(|error| Error::io(error).context(self.path.display()))
     }
 
     /// The column's values over the run, as (x, y) pairs without the empty cells.
     pub fn series(&self, x: &str, y: &str) -> Vec<(f64, f64)> {
         let index = |name: &str| self.columns.iter().position(|column| column == name);
-        let (Some(x), Some(y)) = (index(x), index(y)) else { return Vec::new() };
-        self.rows.iter().map(|row| (row[x], row[y])).filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
+        let (Some(x), Some(y)) = (index(x), index(y)) else {
+            return Vec::new();
+        };
+        self.rows
+            .iter()
+            .map(|row| (row[x], row[y]))
+            .filter(|(x, y)| x.is_finite() && y.is_finite())
+            .collect()
     }
 
     fn rewrite(&self) -> Result<()> {
@@ -89,8 +126,16 @@ impl Metrics {
 }
 
 fn format_row(row: &[f64]) -> String {
-    let cells: Vec<String> =
-        row.iter().map(|value| if value.is_finite() { value.to_string() } else { String::new() }).collect();
+    let cells: Vec<String> = row
+        .iter()
+        .map(|value| {
+            if value.is_finite() {
+                value.to_string()
+            } else {
+                String::new()
+            }
+        })
+        .collect();
     cells.join(",") + "\n"
 }
 
@@ -100,7 +145,10 @@ mod tests {
     use crate::train::testing::TestDir;
 
     fn row(cells: &[(&str, f64)]) -> Row {
-        cells.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        cells
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect()
     }
 
     #[test]
@@ -108,17 +156,35 @@ mod tests {
         let dir = TestDir::new("metrics");
         let path = dir.path().join("metrics.csv");
         let mut metrics = Metrics::create(&path);
-        metrics.push(&row(&[("iteration", 1.0), ("return", f64::NAN)])).unwrap();
-        metrics.push(&row(&[("iteration", 2.0), ("return", 0.1)])).unwrap();
-        metrics.push(&row(&[("iteration", 3.0), ("return", 0.25), ("term/alive", 4.0)])).unwrap();
+        metrics
+            .push(&row(&[("iteration", 1.0), ("return", f64::NAN)]))
+            .unwrap();
+        metrics
+            .push(&row(&[("iteration", 2.0), ("return", 0.1)]))
+            .unwrap();
+        metrics
+            .push(&row(&[
+                ("iteration", 3.0),
+                ("return", 0.25),
+                ("term/alive", 4.0),
+            ]))
+            .unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "iteration,return,term/alive\n1,,\n2,0.1,\n3,0.25,4\n");
-        assert_eq!(metrics.series("iteration", "return"), [(2.0, 0.1), (3.0, 0.25)]);
+        assert_eq!(
+            metrics.series("iteration", "return"),
+            [(2.0, 0.1), (3.0, 0.25)]
+        );
 
         // A killed run leaves half a line; rows after the checkpoint are computed again.
         std::fs::write(&path, text + "4,0.").unwrap();
         let mut metrics = Metrics::resume(&path, 2).unwrap();
-        metrics.push(&row(&[("iteration", 3.0), ("return", 0.5)])).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "iteration,return,term/alive\n1,,\n2,0.1,\n3,0.5,\n");
+        metrics
+            .push(&row(&[("iteration", 3.0), ("return", 0.5)]))
+            .unwrap();
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "iteration,return,term/alive\n1,,\n2,0.1,\n3,0.5,\n"
+        );
     }
 }

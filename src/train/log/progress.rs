@@ -26,7 +26,14 @@ impl Progress {
             bar.set_position(done);
             bar
         });
-        Self { bar, quiet, total, start: Instant::now(), first: done, last_line: None }
+        Self {
+            bar,
+            quiet,
+            total,
+            start: Instant::now(),
+            first: done,
+            last_line: None,
+        }
     }
 
     /// After an iteration: `done` control steps in all, and the latest mean return, where known.
@@ -36,7 +43,9 @@ impl Progress {
         }
         let elapsed = self.start.elapsed();
         let rate = (done - self.first) as f64 / elapsed.as_secs_f64().max(1e-9);
-        let left = Duration::from_secs_f64((self.total.saturating_sub(done) as f64 / rate.max(1e-9)).min(1e8));
+        let left = Duration::from_secs_f64(
+            (self.total.saturating_sub(done) as f64 / rate.max(1e-9)).min(1e8),
+        );
         let score = mean_return.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"));
         let text = format!(
             "iteration {iteration}  {} steps/s  return {score}  elapsed {}  left {}",
@@ -50,9 +59,14 @@ impl Progress {
             return;
         }
         // At most one line in two seconds, so that a log file stays readable.
-        let due = self.last_line.is_none_or(|last| last.elapsed() > Duration::from_secs(2));
+        let due = self
+            .last_line
+            .is_none_or(|last| last.elapsed() > Duration::from_secs(2));
         if due || done >= self.total {
-            eprintln!("{:>3}%  {text}", 100 * done.min(self.total) / self.total.max(1));
+            eprintln!(
+                "{:>3}%  {text}",
+                100 * done.min(self.total) / self.total.max(1)
+            );
             self.last_line = Some(Instant::now());
         }
     }
@@ -98,6 +112,9 @@ mod tests {
     fn times_and_rates_read_well() {
         assert_eq!(clock(Duration::from_secs(59)), "0:59");
         assert_eq!(clock(Duration::from_secs(3723)), "1:02:03");
-        assert_eq!((thousands(999.0), thousands(45_300.0), thousands(1.25e6)), ("999".into(), "45.3k".into(), "1.25M".into()));
+        assert_eq!(
+            (thousands(999.0), thousands(45_300.0), thousands(1.25e6)),
+            ("999".into(), "45.3k".into(), "1.25M".into())
+        );
     }
 }

@@ -65,7 +65,8 @@ pub trait DenseOps: Backend {
         let dz = match activation {
             // elu' = min(y, 0) + 1
             Activation::Elu => {
-                let slope = Self::float_add_scalar(Self::float_clamp_max(y, 0.0.into()), 1.0.into());
+                let slope =
+                    Self::float_add_scalar(Self::float_clamp_max(y, 0.0.into()), 1.0.into());
                 Self::float_mul(dy, slope)
             }
             Activation::Tanh => {
@@ -89,11 +90,19 @@ impl DenseOps for Flex {
         let columns = b.layout().num_elements();
         let mut z = Self::float_matmul(x, w);
         let start = b.layout().start_offset();
-        lanes::bias_activation(z.storage_mut(), &b.storage::<f32>()[start..start + columns], activation);
+        lanes::bias_activation(
+            z.storage_mut(),
+            &b.storage::<f32>()[start..start + columns],
+            activation,
+        );
         z
     }
 
-    fn dense_gradient(y: FlexTensor, dy: FlexTensor, activation: Activation) -> (FlexTensor, FlexTensor) {
+    fn dense_gradient(
+        y: FlexTensor,
+        dy: FlexTensor,
+        activation: Activation,
+    ) -> (FlexTensor, FlexTensor) {
         let columns = y.layout().shape()[1];
         let y = y.to_contiguous();
         // A broadcast gradient, or a view into a larger one, is copied; the usual one is written in
@@ -101,11 +110,18 @@ impl DenseOps for Flex {
         let whole = dy.is_contiguous()
             && dy.layout().start_offset() == 0
             && dy.storage::<f32>().len() == dy.layout().num_elements();
-        let mut dy = if whole { dy } else { FlexTensor::from_data(dy.into_data()) };
+        let mut dy = if whole {
+            dy
+        } else {
+            FlexTensor::from_data(dy.into_data())
+        };
         let (start, count) = (y.layout().start_offset(), y.layout().num_elements());
         let y = &y.storage::<f32>()[start..start + count];
         let sums = lanes::activation_gradient(y, dy.storage_mut(), columns, activation);
-        (dy, FlexTensor::from_data(burn::tensor::TensorData::new(sums, [columns])))
+        (
+            dy,
+            FlexTensor::from_data(burn::tensor::TensorData::new(sums, [columns])),
+        )
     }
 }
 
@@ -124,7 +140,12 @@ impl<B: DenseOps> Backward<B, 3> for DenseBackward {
     type State = DenseState<B>;
 
     fn backward(self, ops: Ops<Self::State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let DenseState { x, w, y, activation } = ops.state;
+        let DenseState {
+            x,
+            w,
+            y,
+            activation,
+        } = ops.state;
         let [node_x, node_w, node_b] = ops.parents;
         let dy = grads.consume::<B>(&ops.node);
         let (dz, db) = B::dense_gradient(y, dy, activation);
@@ -147,11 +168,24 @@ impl<B: DenseOps, C: CheckpointStrategy> DenseOps for Autodiff<B, C> {
         b: FloatTensor<Self>,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let ((x, node_x), (w, node_w), (b, node_b)) = (x.into_parts(), w.into_parts(), b.into_parts());
-        match DenseBackward.prepare::<C>([node_x, node_w, node_b]).compute_bound().stateful() {
+        let ((x, node_x), (w, node_w), (b, node_b)) =
+            (x.into_parts(), w.into_parts(), b.into_parts());
+        match DenseBackward
+            .prepare::<C>([node_x, node_w, node_b])
+            .compute_bound()
+            .stateful()
+        {
             OpsKind::Tracked(prep) => {
                 let y = B::dense(x.clone(), w.clone(), b, activation);
-                prep.finish(DenseState { x, w, y: y.clone(), activation }, y)
+                prep.finish(
+                    DenseState {
+                        x,
+                        w,
+                        y: y.clone(),
+                        activation,
+                    },
+                    y,
+                )
             }
             OpsKind::UnTracked(prep) => prep.finish(B::dense(x, w, b, activation)),
         }

@@ -7,8 +7,10 @@ use crate::train::random::Stream;
 pub(super) fn orthogonal(inputs: usize, outputs: usize, gain: f64, stream: Stream) -> Vec<f32> {
     let (count, length) = (inputs.min(outputs), inputs.max(outputs));
     let noise = stream.normals(count * length);
-    let mut vectors: Vec<Vec<f64>> =
-        noise.chunks(length).map(|vector| vector.iter().map(|v| f64::from(*v)).collect()).collect();
+    let mut vectors: Vec<Vec<f64>> = noise
+        .chunks(length)
+        .map(|vector| vector.iter().map(|v| f64::from(*v)).collect())
+        .collect();
     // Gram-Schmidt with positive lengths makes a Gaussian matrix uniformly distributed over the
     // orthogonal ones; the second pass removes the first one's rounding.
     for i in 0..count {
@@ -17,17 +19,26 @@ pub(super) fn orthogonal(inputs: usize, outputs: usize, gain: f64, stream: Strea
         for _ in 0..2 {
             for other in done.iter() {
                 let along: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
-                vector.iter_mut().zip(other).for_each(|(a, b)| *a -= along * b);
+                vector
+                    .iter_mut()
+                    .zip(other)
+                    .for_each(|(a, b)| *a -= along * b);
             }
             let norm = vector.iter().map(|a| a * a).sum::<f64>().sqrt();
             vector.iter_mut().for_each(|a| *a /= norm);
         }
     }
     let entry = |row: usize, column: usize| {
-        let value = if inputs <= outputs { vectors[row][column] } else { vectors[column][row] };
+        let value = if inputs <= outputs {
+            vectors[row][column]
+        } else {
+            vectors[column][row]
+        };
         (gain * value) as f32
     };
-    (0..inputs * outputs).map(|i| entry(i / outputs, i % outputs)).collect()
+    (0..inputs * outputs)
+        .map(|i| entry(i / outputs, i % outputs))
+        .collect()
 }
 
 #[cfg(test)]
@@ -41,13 +52,20 @@ mod tests {
             let w = orthogonal(inputs, outputs, 2.0, Stream::new(1, Purpose::Weights, 0));
             let short = inputs.min(outputs);
             let at = |i: usize, k: usize| {
-                f64::from(if inputs <= outputs { w[i * outputs + k] } else { w[k * outputs + i] })
+                f64::from(if inputs <= outputs {
+                    w[i * outputs + k]
+                } else {
+                    w[k * outputs + i]
+                })
             };
             for i in 0..short {
                 for j in 0..short {
                     let dot: f64 = (0..inputs.max(outputs)).map(|k| at(i, k) * at(j, k)).sum();
                     let expected = if i == j { 4.0 } else { 0.0 };
-                    assert!((dot - expected).abs() < 1e-5, "{inputs}x{outputs} ({i}, {j}): {dot}");
+                    assert!(
+                        (dot - expected).abs() < 1e-5,
+                        "{inputs}x{outputs} ({i}, {j}): {dot}"
+                    );
                 }
             }
         }

@@ -23,7 +23,12 @@ pub(super) fn bias_activation(z: &mut [f32], bias: &[f32], activation: Activatio
 }
 
 /// `dz = dy · activation'(z)`, written over `dy`, and its sum over rows; `y` is the activation's output.
-pub(super) fn activation_gradient(y: &[f32], dy: &mut [f32], columns: usize, activation: Activation) -> Vec<f32> {
+pub(super) fn activation_gradient(
+    y: &[f32],
+    dy: &mut [f32],
+    columns: usize,
+    activation: Activation,
+) -> Vec<f32> {
     let rows = (CHUNK / columns.max(1)).max(1) * columns;
     let work = |(y, dy): (&[f32], &mut [f32])| {
         let mut sums = vec![0.0; columns];
@@ -33,7 +38,10 @@ pub(super) fn activation_gradient(y: &[f32], dy: &mut [f32], columns: usize, act
     let partial: Vec<Vec<f32>> = if dy.len() <= rows {
         vec![work((y, dy))]
     } else {
-        y.par_chunks(rows).zip(dy.par_chunks_mut(rows)).map(work).collect()
+        y.par_chunks(rows)
+            .zip(dy.par_chunks_mut(rows))
+            .map(work)
+            .collect()
     };
     let mut sums = vec![0.0; columns];
     for part in partial {
@@ -164,7 +172,8 @@ mod tests {
 
     /// Error in units of the last place of the reference.
     fn ulps(value: f32, reference: f64) -> f64 {
-        let scale = f32::from_bits((reference as f32).abs().to_bits().max(1) + 1) - (reference as f32).abs();
+        let scale = f32::from_bits((reference as f32).abs().to_bits().max(1) + 1)
+            - (reference as f32).abs();
         (f64::from(value) - reference).abs() / f64::from(scale)
     }
 
@@ -173,38 +182,67 @@ mod tests {
         let (mut worst_elu, mut worst_tanh) = (0.0f64, 0.0f64);
         for i in -400_000..400_000 {
             let x = i as f32 * 5e-5;
-            worst_elu = worst_elu.max(ulps(elu(x), if x > 0.0 { f64::from(x) } else { f64::from(x).exp_m1() }));
+            worst_elu = worst_elu.max(ulps(
+                elu(x),
+                if x > 0.0 {
+                    f64::from(x)
+                } else {
+                    f64::from(x).exp_m1()
+                },
+            ));
             worst_tanh = worst_tanh.max(ulps(tanh(x), f64::from(x).tanh()));
         }
         println!("elu {worst_elu:.2} ulp, tanh {worst_tanh:.2} ulp");
         // expm1: rounding of n·ln 2, of the series and of the last sum; tanh adds a division and doubles x.
-        assert!(worst_elu < 3.0 && worst_tanh < 5.0, "elu {worst_elu} ulp, tanh {worst_tanh} ulp");
+        assert!(
+            worst_elu < 3.0 && worst_tanh < 5.0,
+            "elu {worst_elu} ulp, tanh {worst_tanh} ulp"
+        );
     }
 
     #[test]
     fn extremes_and_nan_survive() {
-        assert_eq!((tanh(f32::INFINITY), tanh(-200.0), tanh(0.0)), (1.0, -1.0, 0.0));
-        assert_eq!((elu(f32::NEG_INFINITY), elu(1e30), elu(-1e-30)), (-1.0, 1e30, -1e-30));
+        assert_eq!(
+            (tanh(f32::INFINITY), tanh(-200.0), tanh(0.0)),
+            (1.0, -1.0, 0.0)
+        );
+        assert_eq!(
+            (elu(f32::NEG_INFINITY), elu(1e30), elu(-1e-30)),
+            (-1.0, 1e30, -1e-30)
+        );
         assert!(tanh(f32::NAN).is_nan() && elu(f32::NAN).is_nan());
     }
 
     #[test]
     fn threads_and_chunks_change_nothing() {
         let columns = 33;
-        let y: Vec<f32> = (0..columns * 3000).map(|i| ((i * 37) % 101) as f32 * 0.01 - 0.5).collect();
-        for activation in [Activation::Elu, Activation::Tanh, Activation::Relu, Activation::Linear] {
+        let y: Vec<f32> = (0..columns * 3000)
+            .map(|i| ((i * 37) % 101) as f32 * 0.01 - 0.5)
+            .collect();
+        for activation in [
+            Activation::Elu,
+            Activation::Tanh,
+            Activation::Relu,
+            Activation::Linear,
+        ] {
             let mut whole = y.clone();
             let sums = activation_gradient(&y, &mut whole, columns, activation);
             let mut rows = y.clone();
             let mut expected = vec![0.0f64; columns];
             for (y, dy) in y.chunks(columns).zip(rows.chunks_mut(columns)) {
-                for (total, term) in expected.iter_mut().zip(activation_gradient(y, dy, columns, activation)) {
+                for (total, term) in expected
+                    .iter_mut()
+                    .zip(activation_gradient(y, dy, columns, activation))
+                {
                     *total += f64::from(term);
                 }
             }
             assert_eq!(whole, rows);
             for (sum, expected) in sums.iter().zip(expected) {
-                assert!((f64::from(*sum) - expected).abs() < 1e-2, "{activation:?}: {sum} {expected}");
+                assert!(
+                    (f64::from(*sum) - expected).abs() < 1e-2,
+                    "{activation:?}: {sum} {expected}"
+                );
             }
         }
     }

@@ -33,24 +33,42 @@ impl Mlp {
             .enumerate()
             .map(|(i, pair)| {
                 let (inputs, outputs) = (pair[0], pair[1]);
-                let gain = if i == last { shape.output_gain } else { std::f64::consts::SQRT_2 };
-                let stream = Stream::new(shape.seed, Purpose::Weights, shape.first_stream + i as u64);
+                let gain = if i == last {
+                    shape.output_gain
+                } else {
+                    std::f64::consts::SQRT_2
+                };
+                let stream =
+                    Stream::new(shape.seed, Purpose::Weights, shape.first_stream + i as u64);
                 let weight = init::orthogonal(inputs, outputs, gain, stream);
                 Linear {
                     weight: Param::from_data(TensorData::new(weight, [inputs, outputs]), device),
-                    bias: Some(Param::from_data(TensorData::new(vec![0.0f32; outputs], [outputs]), device)),
+                    bias: Some(Param::from_data(
+                        TensorData::new(vec![0.0f32; outputs], [outputs]),
+                        device,
+                    )),
                 }
             })
             .collect();
-        Self { layers, activation: shape.activation }
+        Self {
+            layers,
+            activation: shape.activation,
+        }
     }
 
     /// `[N, in]` to `[N, out]`.
     pub fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
         let last = self.layers.len() - 1;
         for (i, layer) in self.layers.iter().enumerate() {
-            let activation = if i == last { Activation::Linear } else { self.activation };
-            let bias = layer.bias.as_ref().expect("every layer is built with a bias");
+            let activation = if i == last {
+                Activation::Linear
+            } else {
+                self.activation
+            };
+            let bias = layer
+                .bias
+                .as_ref()
+                .expect("every layer is built with a bias");
             x = dense(x, layer.weight.val(), bias.val(), activation);
         }
         x
@@ -105,11 +123,24 @@ impl ActorCritic {
     /// The policy's last layer starts small (gain 0.01), so that the first actions are the noise alone.
     pub fn new(config: &NetworkConfig, dims: Dims, seed: u64, device: &Device) -> Self {
         let widths = |input, hidden: &[usize], output| [&[input], hidden, &[output]].concat();
-        let start = |output_gain, first_stream| MlpInit { activation: config.activation, output_gain, seed, first_stream };
+        let start = |output_gain, first_stream| MlpInit {
+            activation: config.activation,
+            output_gain,
+            seed,
+            first_stream,
+        };
         let log_std = vec![config.init_std.ln() as f32; dims.action];
         Self {
-            actor: Mlp::new(&widths(dims.policy, &config.actor, dims.action), start(0.01, 0), device),
-            critic: Mlp::new(&widths(dims.critic, &config.critic, 1), start(1.0, 1000), device),
+            actor: Mlp::new(
+                &widths(dims.policy, &config.actor, dims.action),
+                start(0.01, 0),
+                device,
+            ),
+            critic: Mlp::new(
+                &widths(dims.critic, &config.critic, 1),
+                start(1.0, 1000),
+                device,
+            ),
             log_std: Param::from_data(TensorData::new(log_std, [dims.action]), device),
             min_log_std: config.min_std.ln(),
         }
@@ -127,10 +158,19 @@ mod tests {
     use burn::tensor::activation;
 
     fn config(activation: Activation) -> NetworkConfig {
-        NetworkConfig { actor: vec![32, 16], critic: vec![8], activation, ..NetworkConfig::default() }
+        NetworkConfig {
+            actor: vec![32, 16],
+            critic: vec![8],
+            activation,
+            ..NetworkConfig::default()
+        }
     }
 
-    const DIMS: Dims = Dims { policy: 5, critic: 7, action: 3 };
+    const DIMS: Dims = Dims {
+        policy: 5,
+        critic: 7,
+        action: 3,
+    };
 
     /// The fused layers and their gradients against burn's own operations and autodiff.
     #[test]
@@ -163,11 +203,20 @@ mod tests {
             // A loss whose gradient differs in every element.
             let ours = (ours.clone() * ours).sum().backward();
             let theirs = (theirs.clone() * theirs).sum().backward();
-            close(x.grad(&ours).unwrap().into_data(), x.grad(&theirs).unwrap().into_data());
+            close(
+                x.grad(&ours).unwrap().into_data(),
+                x.grad(&theirs).unwrap().into_data(),
+            );
             for layer in &net.layers {
                 let (w, b) = (layer.weight.val(), layer.bias.as_ref().unwrap().val());
-                close(w.grad(&ours).unwrap().into_data(), w.grad(&theirs).unwrap().into_data());
-                close(b.grad(&ours).unwrap().into_data(), b.grad(&theirs).unwrap().into_data());
+                close(
+                    w.grad(&ours).unwrap().into_data(),
+                    w.grad(&theirs).unwrap().into_data(),
+                );
+                close(
+                    b.grad(&ours).unwrap().into_data(),
+                    b.grad(&theirs).unwrap().into_data(),
+                );
             }
         }
     }
@@ -175,7 +224,14 @@ mod tests {
     #[test]
     fn the_seed_decides_the_weights() {
         let device = Device::flex();
-        let weights = |seed| ActorCritic::new(&config(Activation::Elu), DIMS, seed, &device).actor.layers[0].weight.val().into_data();
+        let weights = |seed| {
+            ActorCritic::new(&config(Activation::Elu), DIMS, seed, &device)
+                .actor
+                .layers[0]
+                .weight
+                .val()
+                .into_data()
+        };
         assert_eq!(weights(1), weights(1));
         assert_ne!(weights(1), weights(2));
     }

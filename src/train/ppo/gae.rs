@@ -40,7 +40,8 @@ pub fn advantages(t: &Transitions, gamma: f64, lambda: f64) -> Vec<f32> {
             }
             let lives = 1.0 - f64::from(t.terminated[i]);
             let goes_on = lives * (1.0 - f64::from(t.truncated[i]));
-            let delta = f64::from(t.reward[i]) + gamma * lives * f64::from(t.successor[i]) - f64::from(t.value[i]);
+            let delta = f64::from(t.reward[i]) + gamma * lives * f64::from(t.successor[i])
+                - f64::from(t.value[i]);
             *next = delta + gamma * lambda * goes_on * *next;
             advantages[i] = *next as f32;
         }

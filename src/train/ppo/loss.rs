@@ -85,7 +85,12 @@ pub fn normal_log_prob(noise: Tensor<2>, log_std: Tensor<2>) -> Tensor<2> {
 
 /// The clipped surrogate (Schulman et al., Proximal policy optimization algorithms, 2017, eq. 7 and 9);
 /// `old_log_std` `[1, A]` is the acting policy's.
-pub fn loss(network: &ActorCritic, batch: Batch, old_log_std: Tensor<2>, config: &PpoConfig) -> Loss {
+pub fn loss(
+    network: &ActorCritic,
+    batch: Batch,
+    old_log_std: Tensor<2>,
+    config: &PpoConfig,
+) -> Loss {
     let batch = batch.map(Tensor::autodiff);
     let old_log_std = old_log_std.autodiff();
     let mean = network.actor.forward(batch.obs);
@@ -120,7 +125,12 @@ pub fn loss(network: &ActorCritic, batch: Batch, old_log_std: Tensor<2>, config:
     let weight = weight.inner();
     let distance = (ratio - 1.0).abs();
     let outside = distance.clone().greater_elem(config.clip).float();
-    let kl = kl(batch.mean.inner(), old_log_std.inner(), mean.inner(), log_std.inner());
+    let kl = kl(
+        batch.mean.inner(),
+        old_log_std.inner(),
+        mean.inner(),
+        log_std.inner(),
+    );
     Loss {
         policy: policy.inner(),
         value: value.inner(),
@@ -134,11 +144,24 @@ pub fn loss(network: &ActorCritic, batch: Batch, old_log_std: Tensor<2>, config:
 
 /// `KL(old ‖ new)` between diagonal Gaussians, `[·, 1]`:
 /// `Σ log(σ_new/σ_old) + (σ_old² + (μ_old − μ_new)²) / (2·σ_new²) − 1/2`.
-fn kl(old_mean: Tensor<2>, old_log_std: Tensor<2>, mean: Tensor<2>, log_std: Tensor<2>) -> Tensor<2> {
-    let moved = ((old_mean - mean) * log_std.clone().neg().exp()).square().sum_dim(1).mul_scalar(0.5);
+fn kl(
+    old_mean: Tensor<2>,
+    old_log_std: Tensor<2>,
+    mean: Tensor<2>,
+    log_std: Tensor<2>,
+) -> Tensor<2> {
+    let moved = ((old_mean - mean) * log_std.clone().neg().exp())
+        .square()
+        .sum_dim(1)
+        .mul_scalar(0.5);
     let widened = log_std - old_log_std;
     // With d = log σ_new − log σ_old the rest is d + (exp(−2d) − 1) / 2.
-    let spread = widened.clone() + widened.mul_scalar(-2.0).exp().sub_scalar(1.0).mul_scalar(0.5);
+    let spread = widened.clone()
+        + widened
+            .mul_scalar(-2.0)
+            .exp()
+            .sub_scalar(1.0)
+            .mul_scalar(0.5);
     moved + spread.sum_dim(1)
 }
 
@@ -153,20 +176,26 @@ mod tests {
 
     #[test]
     fn log_probability_is_the_gaussian_density() {
-        let value = log_prob(row(&[0.3, -1.0]), row(&[0.1, 0.5]), row(&[0.2, -0.4])).into_scalar::<f32>();
+        let value =
+            log_prob(row(&[0.3, -1.0]), row(&[0.1, 0.5]), row(&[0.2, -0.4])).into_scalar::<f32>();
         let density = |x: f64, mean: f64, log_std: f64| {
             let z = (x - mean) / log_std.exp();
             -0.5 * z * z - log_std - 0.5 * std::f64::consts::TAU.ln()
         };
         let expected = density(0.3, 0.1, 0.2) + density(-1.0, 0.5, -0.4);
-        assert!((f64::from(value) - expected).abs() < 1e-6, "{value} {expected}");
+        assert!(
+            (f64::from(value) - expected).abs() < 1e-6,
+            "{value} {expected}"
+        );
     }
 
     /// Against the integral of p·log(p/q), by the midpoint rule.
     #[test]
     fn kl_is_the_integral() {
         let (m0, s0, m1, s1) = (0.4f64, -0.3f64, -0.2f64, 0.5f64);
-        let log_density = |x: f64, m: f64, s: f64| -0.5 * ((x - m) / s.exp()).powi(2) - s - 0.5 * std::f64::consts::TAU.ln();
+        let log_density = |x: f64, m: f64, s: f64| {
+            -0.5 * ((x - m) / s.exp()).powi(2) - s - 0.5 * std::f64::consts::TAU.ln()
+        };
         let step = 1e-3;
         let integral: f64 = (-10_000..10_000)
             .map(|i| {
@@ -175,7 +204,12 @@ mod tests {
                 p.exp() * (p - log_density(x, m1, s1)) * step
             })
             .sum();
-        let value = kl(row(&[m0 as f32]), row(&[s0 as f32]), row(&[m1 as f32]), row(&[s1 as f32]));
+        let value = kl(
+            row(&[m0 as f32]),
+            row(&[s0 as f32]),
+            row(&[m1 as f32]),
+            row(&[s1 as f32]),
+        );
         assert!((f64::from(value.into_scalar::<f32>()) - integral).abs() < 1e-5);
         let same = kl(row(&[0.7]), row(&[0.2]), row(&[0.7]), row(&[0.2])).into_scalar::<f32>();
         assert_eq!(same, 0.0);

@@ -109,14 +109,26 @@ impl UpdateTimes {
 impl Ppo {
     /// A fresh learner for worlds of this kind on this device.
     pub fn new(config: &Config, spec: &Spec, device: &Device) -> Result<Self> {
-        let dims = Dims { policy: spec.policy_dim()?, critic: spec.critic_dim()?, action: spec.action_dim() };
+        let dims = Dims {
+            policy: spec.policy_dim()?,
+            critic: spec.critic_dim()?,
+            action: spec.action_dim(),
+        };
         if dims.action == 0 {
-            return Err(Error::invalid(format!("task '{}' has no actions", spec.task)));
+            return Err(Error::invalid(format!(
+                "task '{}' has no actions",
+                spec.task
+            )));
         }
         let (ppo, norm) = (&config.ppo, &config.normalization);
         let normalizer = |columns| Normalizer::new(columns, norm.observation, norm.clip, device);
         Ok(Self {
-            network: ActorCritic::new(&config.network, dims, config.seed, &device.clone().autodiff()),
+            network: ActorCritic::new(
+                &config.network,
+                dims,
+                config.seed,
+                &device.clone().autodiff(),
+            ),
             optimizer: FlatAdam::new(ppo.adam_epsilon, ppo.max_grad_norm),
             obs_normalizer: normalizer(dims.policy),
             critic_normalizer: normalizer(dims.critic),
@@ -130,15 +142,21 @@ impl Ppo {
     }
 
     /// Steps the worlds through one rollout; `obs` goes in as their present observations and comes out as the next.
-    pub fn collect(&self, environment: &mut dyn Environment, obs: &mut Observations) -> Result<Rollout> {
+    pub fn collect(
+        &self,
+        environment: &mut dyn Environment,
+        obs: &mut Observations,
+    ) -> Result<Rollout> {
         let actor = self.network.actor.valid();
         let actor = Actor {
             network: &actor,
             normalizer: &self.obs_normalizer,
             log_std: self.network.log_std().inner(),
         };
-        let count = self.config.ppo.horizon * environment.num_envs() * environment.spec().action_dim();
-        let noise = Stream::new(self.config.seed, Purpose::Exploration, self.iteration).normals(count);
+        let count =
+            self.config.ppo.horizon * environment.num_envs() * environment.spec().action_dim();
+        let noise =
+            Stream::new(self.config.seed, Purpose::Exploration, self.iteration).normals(count);
         Rollout::collect(environment, &actor, obs, noise)
     }
 
@@ -161,11 +179,20 @@ impl Ppo {
             self.learn_values(&returns.returns, &rollout.valid);
         }
         let weight = column(rollout.valid.clone(), &self.device);
-        self.obs_normalizer.learn(rollout.obs.clone(), weight.clone(), rollout.steps);
-        self.critic_normalizer.learn(rollout.critic_obs.clone(), weight, rollout.steps);
+        self.obs_normalizer
+            .learn(rollout.obs.clone(), weight.clone(), rollout.steps);
+        self.critic_normalizer
+            .learn(rollout.critic_obs.clone(), weight, rollout.steps);
         self.iteration += 1;
         report.learning_rate = self.learning_rate;
-        report.action_std = f64::from(self.network.log_std().inner().exp().mean().into_scalar::<f32>());
+        report.action_std = f64::from(
+            self.network
+                .log_std()
+                .inner()
+                .exp()
+                .mean()
+                .into_scalar::<f32>(),
+        );
         report.times.prepare += start.elapsed();
         report
     }
@@ -199,24 +226,35 @@ impl Ppo {
             value: &value,
             successor: &successor,
         };
-        let mut advantage = gae::advantages(&transitions, self.config.ppo.gamma, self.config.ppo.lambda);
+        let mut advantage =
+            gae::advantages(&transitions, self.config.ppo.gamma, self.config.ppo.lambda);
         let returns: Vec<f32> = advantage.iter().zip(&value).map(|(a, v)| a + v).collect();
 
         let valid = &rollout.valid;
         let error: Vec<f32> = advantage.clone();
-        report.explained_variance = 1.0 - moments(&error, valid).variance[0] / moments(&returns, valid).variance[0].max(1e-12);
+        report.explained_variance = 1.0
+            - moments(&error, valid).variance[0] / moments(&returns, valid).variance[0].max(1e-12);
         report.mean_value = moments(&value, valid).mean[0];
         report.valid = moments(valid, &vec![1.0; valid.len()]).mean[0];
         if self.config.ppo.normalize_advantage {
             let spread = moments(&advantage, valid);
             let (mean, deviation) = (spread.mean[0], spread.deviation(0));
-            advantage.iter_mut().for_each(|a| *a = ((f64::from(*a) - mean) / deviation) as f32);
+            advantage
+                .iter_mut()
+                .for_each(|a| *a = ((f64::from(*a) - mean) / deviation) as f32);
         }
-        let mut result = Returns { advantage, returns, predicted };
+        let mut result = Returns {
+            advantage,
+            returns,
+            predicted,
+        };
         if self.value_moments.count == 0.0 && self.learn_values(&result.returns, valid) {
             // The very first statistics: what was predicted is expressed in them.
             let (mean, deviation) = (self.value_moments.mean[0], self.value_moments.deviation(0));
-            result.predicted = value.iter().map(|v| ((f64::from(*v) - mean) / deviation) as f32).collect();
+            result.predicted = value
+                .iter()
+                .map(|v| ((f64::from(*v) - mean) / deviation) as f32)
+                .collect();
         }
         result
     }
@@ -232,12 +270,18 @@ impl Ppo {
         let tail = self.predict(rollout.successor_obs.clone().narrow(0, last, worlds));
         successor.extend(self.denormalize(&tail));
 
-        let mut cut: Vec<i64> = (0..last).filter(|i| rollout.truncated[*i] > 0.0).map(|i| i as i64).collect();
+        let mut cut: Vec<i64> = (0..last)
+            .filter(|i| rollout.truncated[*i] > 0.0)
+            .map(|i| i as i64)
+            .collect();
         let count = cut.len();
         if count > 0 {
             // A power of two, so that a GPU sees few different shapes.
             cut.resize(count.next_power_of_two(), 0);
-            let rows = rollout.successor_obs.clone().select(0, indices(&cut, &self.device));
+            let rows = rollout
+                .successor_obs
+                .clone()
+                .select(0, indices(&cut, &self.device));
             let values = self.denormalize(&self.predict(rows));
             for (i, value) in cut.iter().zip(values).take(count) {
                 successor[*i as usize] = value;
@@ -256,7 +300,10 @@ impl Ppo {
             let slice = critic_obs.clone().narrow(0, start, ROWS.min(rows - start));
             critic.forward(self.critic_normalizer.apply(slice))
         });
-        Tensor::cat(values.collect(), 0).into_data().iter::<f32>().collect()
+        Tensor::cat(values.collect(), 0)
+            .into_data()
+            .iter::<f32>()
+            .collect()
     }
 
     fn denormalize(&self, predicted: &[f32]) -> Vec<f32> {
@@ -264,8 +311,15 @@ impl Ppo {
             return predicted.to_vec();
         }
         let (mean, deviation) = (self.value_moments.mean[0], self.value_moments.deviation(0));
-        let (mean, deviation) = if self.value_moments.count > 0.0 { (mean, deviation) } else { (0.0, 1.0) };
-        predicted.iter().map(|v| (f64::from(*v) * deviation + mean) as f32).collect()
+        let (mean, deviation) = if self.value_moments.count > 0.0 {
+            (mean, deviation)
+        } else {
+            (0.0, 1.0)
+        };
+        predicted
+            .iter()
+            .map(|v| (f64::from(*v) * deviation + mean) as f32)
+            .collect()
     }
 
     /// Merges returns into the value statistics, and rescales the critic's last layer so that its
@@ -278,14 +332,26 @@ impl Ppo {
             return false;
         }
         let fresh = self.value_moments.count == 0.0;
-        let (mean, deviation) = if fresh { (0.0, 1.0) } else { (self.value_moments.mean[0], self.value_moments.deviation(0)) };
-        self.value_moments.limit(VALUE_WINDOW * returns.len() as f64);
+        let (mean, deviation) = if fresh {
+            (0.0, 1.0)
+        } else {
+            (self.value_moments.mean[0], self.value_moments.deviation(0))
+        };
+        self.value_moments
+            .limit(VALUE_WINDOW * returns.len() as f64);
         self.value_moments.merge(&batch);
-        let (new_mean, new_deviation) = (self.value_moments.mean[0], self.value_moments.deviation(0));
+        let (new_mean, new_deviation) =
+            (self.value_moments.mean[0], self.value_moments.deviation(0));
         let (scale, shift) = (deviation / new_deviation, (mean - new_mean) / new_deviation);
         if let Some(layer) = self.network.critic.layers.last_mut() {
-            layer.weight = layer.weight.clone().map(|w| Tensor::from_inner(w.inner() * scale).require_grad());
-            layer.bias = layer.bias.take().map(|b| b.map(|b| Tensor::from_inner(b.inner() * scale + shift).require_grad()));
+            layer.weight = layer
+                .weight
+                .clone()
+                .map(|w| Tensor::from_inner(w.inner() * scale).require_grad());
+            layer.bias = layer
+                .bias
+                .take()
+                .map(|b| b.map(|b| Tensor::from_inner(b.inner() * scale + shift).require_grad()));
         }
         true
     }
@@ -293,12 +359,17 @@ impl Ppo {
     /// Everything the losses need, shuffled once; epochs reuse the minibatches.
     fn batch(&self, rollout: &Rollout, returns: &Returns) -> (Batch, Tensor<2>) {
         let log_std = self.network.log_std().inner();
-        let (mean, deviation) = if self.value_moments.count > 0.0 && self.config.normalization.value {
+        let (mean, deviation) = if self.value_moments.count > 0.0 && self.config.normalization.value
+        {
             (self.value_moments.mean[0], self.value_moments.deviation(0))
         } else {
             (0.0, 1.0)
         };
-        let target = returns.returns.iter().map(|r| ((f64::from(*r) - mean) / deviation) as f32).collect();
+        let target = returns
+            .returns
+            .iter()
+            .map(|r| ((f64::from(*r) - mean) / deviation) as f32)
+            .collect();
         let batch = Batch {
             obs: self.obs_normalizer.apply(rollout.obs.clone()),
             critic_obs: self.critic_normalizer.apply(rollout.critic_obs.clone()),
@@ -310,7 +381,8 @@ impl Ppo {
             value: column(returns.predicted.clone(), &self.device),
             weight: column(rollout.valid.clone(), &self.device),
         };
-        let order = Stream::new(self.config.seed, Purpose::Shuffle, self.iteration).permutation(rollout.valid.len());
+        let order = Stream::new(self.config.seed, Purpose::Shuffle, self.iteration)
+            .permutation(rollout.valid.len());
         let order = indices(&order, &self.device);
         (batch.map(|tensor| tensor.select(0, order.clone())), log_std)
     }
@@ -325,12 +397,15 @@ impl Ppo {
         for epoch in 0..ppo.epochs {
             for (i, (start, end)) in slices.iter().enumerate() {
                 let clock = Instant::now();
-                let minibatch = batch.clone().map(|tensor| tensor.narrow(0, *start, end - start));
+                let minibatch = batch
+                    .clone()
+                    .map(|tensor| tensor.narrow(0, *start, end - start));
                 let losses = loss::loss(&self.network, minibatch, old_log_std.clone(), &ppo);
                 let first = epoch == 0 && i == 0;
                 if first {
                     report.first_kl = f64::from(losses.kl.clone().into_scalar::<f32>());
-                    report.first_ratio_error = f64::from(losses.ratio_error.clone().into_scalar::<f32>());
+                    report.first_ratio_error =
+                        f64::from(losses.ratio_error.clone().into_scalar::<f32>());
                 } else if ppo.schedule == Schedule::Adaptive {
                     let kl = f64::from(losses.kl.clone().into_scalar::<f32>());
                     self.learning_rate = adapt(self.learning_rate, kl, &ppo);
@@ -342,10 +417,19 @@ impl Ppo {
                 report.times.backward += clock.elapsed();
 
                 let clock = Instant::now();
-                let (network, norm) = self.optimizer.step(self.learning_rate, self.network.clone(), gradients);
+                let (network, norm) =
+                    self.optimizer
+                        .step(self.learning_rate, self.network.clone(), gradients);
                 self.network = network;
                 report.times.optimizer += clock.elapsed();
-                scalars.extend([losses.policy, losses.value, losses.entropy, losses.kl, losses.clipped, norm]);
+                scalars.extend([
+                    losses.policy,
+                    losses.value,
+                    losses.entropy,
+                    losses.kl,
+                    losses.clipped,
+                    norm,
+                ]);
             }
         }
         let count = (scalars.len() / 6) as f64;
@@ -381,22 +465,36 @@ fn adapt(learning_rate: f64, kl: f64, ppo: &super::config::PpoConfig) -> f64 {
 }
 
 fn scheduler(config: &Config) -> Result<Option<ModuleLrScheduler>> {
-    let (rate, iterations) = (config.ppo.learning_rate, config.iterations().max(1) as usize);
+    let (rate, iterations) = (
+        config.ppo.learning_rate,
+        config.iterations().max(1) as usize,
+    );
     let scheduler = match config.ppo.schedule {
         Schedule::Adaptive | Schedule::Constant => return Ok(None),
         Schedule::Linear => LinearLrSchedulerConfig::new(rate, 0.0, iterations).init(),
         Schedule::Cosine => CosineAnnealingLrSchedulerConfig::new(rate, iterations).init(),
     };
-    scheduler.map(Some).map_err(|error| Error::invalid(error).context("ppo.learning_rate"))
+    scheduler
+        .map(Some)
+        .map_err(|error| Error::invalid(error).context("ppo.learning_rate"))
 }
 
 /// Mean and variance of the values that count.
 fn moments(values: &[f32], valid: &[f32]) -> Moments {
-    let pairs = || values.iter().zip(valid).map(|(v, w)| (f64::from(*v), f64::from(*w)));
+    let pairs = || {
+        values
+            .iter()
+            .zip(valid)
+            .map(|(v, w)| (f64::from(*v), f64::from(*w)))
+    };
     let count: f64 = pairs().map(|(_, w)| w).sum();
     let mean = pairs().map(|(v, w)| v * w).sum::<f64>() / count.max(1.0);
     let variance = pairs().map(|(v, w)| w * (v - mean).powi(2)).sum::<f64>() / count.max(1.0);
-    Moments { count, mean: vec![mean], variance: vec![variance] }
+    Moments {
+        count,
+        mean: vec![mean],
+        variance: vec![variance],
+    }
 }
 
 fn column(values: Vec<f32>, device: &Device) -> Tensor<2> {

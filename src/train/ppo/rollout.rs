@@ -66,7 +66,10 @@ impl Rollout {
         let worlds = environment.num_envs();
         let action_dim = environment.spec().action_dim();
         let steps = noise.len() / (worlds * action_dim);
-        let noise = Tensor::<2>::from_data(TensorData::new(noise, [steps * worlds, action_dim]), &device);
+        let noise = Tensor::<2>::from_data(
+            TensorData::new(noise, [steps * worlds, action_dim]),
+            &device,
+        );
         let deviation = actor.log_std.clone().exp();
 
         let mut kept: [Vec<Tensor<2>>; 5] = Default::default();
@@ -92,10 +95,19 @@ impl Rollout {
             *obs = step.obs;
         }
         let start = Instant::now();
-        let [obs, critic_obs, successor_obs, mean, actions] = kept.map(|tensors| Tensor::cat(tensors, 0));
+        let [obs, critic_obs, successor_obs, mean, actions] =
+            kept.map(|tensors| Tensor::cat(tensors, 0));
         // One read-back for all scalars, `[T, 4, N]`.
         let scalars: Vec<f32> = Tensor::cat(scalars, 0).into_data().iter::<f32>().collect();
-        let scalar = |k: usize| scalars.chunks(worlds).skip(k).step_by(4).flatten().copied().collect::<Vec<f32>>();
+        let scalar = |k: usize| {
+            scalars
+                .chunks(worlds)
+                .skip(k)
+                .step_by(4)
+                .flatten()
+                .copied()
+                .collect::<Vec<f32>>()
+        };
         simulation += start.elapsed();
         Ok(Self {
             steps,

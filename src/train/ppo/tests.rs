@@ -1,15 +1,22 @@
 use super::*;
-use crate::train::problems::{CartPole, Forever, Problem};
+use crate::train::problems::{CartPole, Drawn, Forever, Problem};
 
 fn config(worlds: usize) -> Config {
-    let mut config = Config { worlds, ..Config::default() };
+    let mut config = Config {
+        worlds,
+        ..Config::default()
+    };
     config.network.actor = vec![32, 32];
     config.network.critic = vec![32, 32];
     config.ppo.horizon = 16;
     config
 }
 
-fn run(config: &Config, environment: &mut dyn Environment, iterations: u64) -> (Ppo, Vec<UpdateReport>) {
+fn run(
+    config: &Config,
+    environment: &mut dyn Environment,
+    iterations: u64,
+) -> (Ppo, Vec<UpdateReport>) {
     let mut ppo = Ppo::new(config, environment.spec(), &environment.device()).unwrap();
     let mut obs = environment.reset(Some(config.seed)).unwrap();
     let reports = (0..iterations)
@@ -34,8 +41,29 @@ fn value_of_reward_one_forever_is_the_geometric_series() {
         let mut environment = Problem::new(Forever, 64, Device::flex());
         let (_, reports) = run(&config, &mut environment, 120);
         let value = reports.last().unwrap().mean_value;
-        assert!((value - 10.0).abs() < 0.3, "V = {value}, 1/(1-γ) = 10, normalized: {normalize}");
+        assert!(
+            (value - 10.0).abs() < 0.3,
+            "V = {value}, 1/(1-γ) = 10, normalized: {normalize}"
+        );
     }
+}
+
+/// After a cut the world starts over with another number: bootstrapping from the state after the reset would pull
+/// both values towards the mean, 0; the true successors say ±1 / (1 − γ).
+#[test]
+fn a_cut_is_bootstrapped_from_its_own_successor() {
+    let mut config = config(64);
+    config.ppo.gamma = 0.9;
+    config.ppo.desired_kl = 0.02;
+    config.normalization.observation = false;
+    let mut environment = Problem::new(Drawn, 64, Device::flex());
+    let (ppo, _) = run(&config, &mut environment, 150);
+    let seen = Tensor::<2>::from_data([[1.0], [-1.0]], &Device::flex());
+    let values = ppo.denormalize(&ppo.predict(seen));
+    assert!(
+        (values[0] - 10.0).abs() < 0.4 && (values[1] + 10.0).abs() < 0.4,
+        "V = {values:?}, expected ±10"
+    );
 }
 
 /// The first minibatch sees the policy that acted: ratio 1 and KL 0, also when networks, statistics and deviation moved.
@@ -46,10 +74,21 @@ fn the_first_minibatch_has_ratio_one_and_kl_zero() {
     let (_, reports) = run(&config, &mut environment, 5);
     for (i, report) in reports.iter().enumerate() {
         // Rounding of sums of a few products in f32, in another order.
-        assert!(report.first_ratio_error < 1e-4, "iteration {i}: {}", report.first_ratio_error);
-        assert!(report.first_kl.abs() < 1e-7, "iteration {i}: {}", report.first_kl);
+        assert!(
+            report.first_ratio_error < 1e-4,
+            "iteration {i}: {}",
+            report.first_ratio_error
+        );
+        assert!(
+            report.first_kl.abs() < 1e-7,
+            "iteration {i}: {}",
+            report.first_kl
+        );
     }
-    assert!(reports.iter().all(|report| report.kl > 1e-5), "and the later ones move");
+    assert!(
+        reports.iter().all(|report| report.kl > 1e-5),
+        "and the later ones move"
+    );
 }
 
 #[test]
@@ -57,7 +96,10 @@ fn a_run_repeats_bit_for_bit_and_depends_on_the_seed() {
     let weights = |seed| {
         let config = Config { seed, ..config(32) };
         let (ppo, reports) = run(&config, &mut Problem::new(CartPole, 32, Device::flex()), 3);
-        (ppo.network.actor.layers[0].weight.val().into_data(), reports[2].kl)
+        (
+            ppo.network.actor.layers[0].weight.val().into_data(),
+            reports[2].kl,
+        )
     };
     assert_eq!(weights(1), weights(1));
     assert_ne!(weights(1), weights(2));
@@ -101,9 +143,17 @@ fn masked_worlds_are_not_learned_from() {
         let mut problem = Problem::new(CartPole, 16, Device::flex());
         problem.invalid = vec![3, 7];
         let mut poisoned = Poisoned(problem);
-        let environment: &mut dyn Environment = if poison { &mut poisoned } else { &mut poisoned.0 };
+        let environment: &mut dyn Environment = if poison {
+            &mut poisoned
+        } else {
+            &mut poisoned.0
+        };
         let (ppo, reports) = run(&config, environment, 2);
-        (ppo.network.critic.layers[0].weight.val().into_data(), ppo.value_moments.clone(), reports[1].valid)
+        (
+            ppo.network.critic.layers[0].weight.val().into_data(),
+            ppo.value_moments.clone(),
+            reports[1].valid,
+        )
     };
     let (clean, poisoned) = (result(false), result(true));
     assert_eq!(clean, poisoned);
@@ -146,7 +196,10 @@ fn schedules_reach_zero_and_resume() {
         let (mut ppo, reports) = run(&config, &mut environment, 5);
         let rates: Vec<f64> = reports.iter().map(|report| report.learning_rate).collect();
         assert_eq!(rates[0], config.ppo.learning_rate);
-        assert!(rates.windows(2).all(|pair| pair[1] < pair[0]) && rates[4] < 0.3 * rates[0], "{rates:?}");
+        assert!(
+            rates.windows(2).all(|pair| pair[1] < pair[0]) && rates[4] < 0.3 * rates[0],
+            "{rates:?}"
+        );
         ppo.set_iteration(3).unwrap();
         let mut obs = environment.reset(None).unwrap();
         let rollout = ppo.collect(&mut environment, &mut obs).unwrap();

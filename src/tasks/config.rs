@@ -1,0 +1,316 @@
+//! From `task.toml` to the numbers of a [`Spec`], and from there to parameters.
+//!
+//! Parameters are values in a table on the device, addressed by the same dotted key as in the file, so
+//! `env.params().set("reward.upright.weight", 2.0)` needs no rebuild.
+//!
+//! | key in `task.toml` and in [`Params`] | meaning |
+//! |---|---|
+//! | `control_dt`, `max_episode_steps` | structure: fixed when the environment is built |
+//! | `observation.GROUP.TERM.scale` / `.noise` / `.clip` | applied as `scale · clip(value + noise · ξ)`, ξ standard normal |
+//! | `reward.TERM.weight` | the reward is the sum of weight · term |
+//! | `termination.TERM.enabled` | 0 switches the term off |
+//! | `command.NAME.low` / `.high` / `.interval` | uniform range per component; seconds between samples |
+//! | anything declared with [`Spec::param`] | the task's own number |
+//! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
+//!
+//! Order of noise, clip and scale as in Isaac Lab's observation manager. A scale, noise, clip or `enabled` that
+//! `task.toml` does not mention costs nothing on the device, and then cannot be set later either.
+
+use toml::{Table, Value};
+
+use super::params::Params;
+use super::spec::{Spec, unknown};
+use crate::error::{Error, Result};
+
+impl Spec {
+    /// Overrides the numbers with those of a `task.toml`.
+    ///
+    /// # Errors
+    /// An unknown key (the hint names close ones), or a value of the wrong type or length.
+    pub fn configure(&mut self, config: &Table) -> Result<()> {
+        for (key, value) in flatten(config) {
+            self.set(&key, &value)
+                .map_err(|error| error.context("task.toml"))?;
+        }
+        Ok(())
+    }
+
+    /// Sets the number of a key.
+    fn set(&mut self, key: &str, value: &Value) -> Result<()> {
+        let parts: Vec<&str> = key.split('.').collect();
+        let known = match parts.as_slice() {
+            ["control_dt"] => {
+                self.control_dt = number(key, value)?;
+                true
+            }
+            ["max_episode_steps"] => {
+                self.max_episode_steps = count(key, value)?;
+                true
+            }
+            ["observation", group, term, field] => {
+                self.set_observation([group, term, field], key, value)?
+            }
+            ["reward", name, "weight"] => {
+                let term = self.rewards.iter_mut().find(|term| term.name == *name);
+                assign(term.map(|term| &mut term.weight), || number(key, value))?
+            }
+            ["termination", name, "enabled"] => {
+                let term = self.terminations.iter_mut().find(|term| term.name == *name);
+                assign(term.map(|term| &mut term.enabled), || {
+                    number(key, value).map(Some)
+                })?
+            }
+            ["command", name, field] => self.set_command(name, field, key, value)?,
+            ["task", option] => self.options.iter().any(|known| known == option),
+            _ => false,
+        };
+        let own = self.params.iter_mut().find(|(known, _)| known == key);
+        if known || assign(own.map(|(_, param)| param), || number(key, value))? {
+            return Ok(());
+        }
+        let keys = self.keys();
+        Err(unknown("key", key, keys.iter().map(String::as_str)))
+    }
+
+    fn set_observation(&mut self, path: [&str; 3], key: &str, value: &Value) -> Result<bool> {
+        let [group, name, field] = path;
+        let groups = self.groups.iter_mut().filter(|known| known.name == group);
+        let term = groups
+            .flat_map(|group| &mut group.terms)
+            .find(|term| term.name == name);
+        match field {
+            "scale" => assign(term.map(|term| &mut term.scale), || {
+                number(key, value).map(Some)
+            }),
+            "noise" => assign(term.map(|term| &mut term.noise), || {
+                number(key, value).map(Some)
+            }),
+            "clip" => assign(term.map(|term| &mut term.clip), || {
+                let bounds = numbers(key, value, 2)?;
+                Ok(Some([bounds[0], bounds[1]]))
+            }),
+            _ => Ok(false),
+        }
+    }
+
+    fn set_command(&mut self, name: &str, field: &str, key: &str, value: &Value) -> Result<bool> {
+        let command = self
+            .commands
+            .iter_mut()
+            .find(|command| command.name == name);
+        let dim = command.as_ref().map_or(0, |command| command.low.len());
+        match field {
+            "low" => assign(command.map(|command| &mut command.low), || {
+                numbers(key, value, dim)
+            }),
+            "high" => assign(command.map(|command| &mut command.high), || {
+                numbers(key, value, dim)
+            }),
+            "interval" => assign(command.map(|command| &mut command.interval), || {
+                number(key, value)
+            }),
+            _ => Ok(false),
+        }
+    }
+
+    /// Every key that `task.toml` may hold.
+    pub fn keys(&self) -> Vec<String> {
+        let mut keys = vec!["control_dt".to_string(), "max_episode_steps".to_string()];
+        for group in &self.groups {
+            for term in &group.terms {
+                let fields = ["scale", "noise", "clip"];
+                keys.extend(
+                    fields.map(|field| format!("observation.{}.{}.{field}", group.name, term.name)),
+                );
+            }
+        }
+        keys.extend(
+            self.rewards
+                .iter()
+                .map(|term| format!("reward.{}.weight", term.name)),
+        );
+        keys.extend(
+            self.terminations
+                .iter()
+                .map(|term| format!("termination.{}.enabled", term.name)),
+        );
+        for command in &self.commands {
+            keys.extend(
+                ["low", "high", "interval"]
+                    .map(|field| format!("command.{}.{field}", command.name)),
+            );
+        }
+        keys.extend(self.params.iter().map(|(key, _)| key.clone()));
+        keys.extend(self.options.iter().map(|option| format!("task.{option}")));
+        keys
+    }
+
+    /// The adjustable numbers as they stand, by key; components of vectors are `key[i]`.
+    pub fn parameters(&self) -> Params {
+        let mut params = Params::default();
+        for group in &self.groups {
+            for term in &group.terms {
+                let key = |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
+                if let Some(scale) = term.scale {
+                    params.add(key("scale"), scale);
+                }
+                if let Some(noise) = term.noise {
+                    params.add(key("noise"), noise);
+                }
+                if let Some([low, high]) = term.clip {
+                    params.add(key("clip[0]"), low);
+                    params.add(key("clip[1]"), high);
+                }
+            }
+        }
+        for term in &self.rewards {
+            params.add(format!("reward.{}.weight", term.name), term.weight);
+        }
+        for term in &self.terminations {
+            if let Some(enabled) = term.enabled {
+                params.add(format!("termination.{}.enabled", term.name), enabled);
+            }
+        }
+        for command in &self.commands {
+            for (i, (low, high)) in command.low.iter().zip(&command.high).enumerate() {
+                params.add(format!("command.{}.low[{i}]", command.name), *low);
+                params.add(format!("command.{}.high[{i}]", command.name), *high);
+            }
+            params.add(
+                format!("command.{}.interval", command.name),
+                command.interval,
+            );
+        }
+        for (key, value) in &self.params {
+            params.add(key.clone(), *value);
+        }
+        params
+    }
+}
+
+/// Assigns where there is something to assign to; whether there was.
+fn assign<T>(target: Option<&mut T>, value: impl FnOnce() -> Result<T>) -> Result<bool> {
+    match target {
+        Some(target) => {
+            *target = value()?;
+            Ok(true)
+        }
+        None => Ok(false),
+    }
+}
+
+/// The leaves of a table with their dotted keys.
+fn flatten(table: &Table) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                leaves.extend(
+                    flatten(inner)
+                        .into_iter()
+                        .map(|(rest, leaf)| (format!("{key}.{rest}"), leaf)),
+                );
+            }
+            leaf => leaves.push((key.clone(), leaf.clone())),
+        }
+    }
+    leaves
+}
+
+fn number(key: &str, value: &Value) -> Result<f64> {
+    match value {
+        Value::Float(number) if number.is_finite() => Ok(*number),
+        Value::Integer(number) => Ok(*number as f64),
+        Value::Boolean(flag) => Ok(f64::from(u8::from(*flag))),
+        other => {
+            Err(Error::invalid(format!("`{key}` is {other}")).hint("it takes a finite number"))
+        }
+    }
+}
+
+fn count(key: &str, value: &Value) -> Result<u32> {
+    let number = value
+        .as_integer()
+        .and_then(|number| u32::try_from(number).ok());
+    number.ok_or_else(|| {
+        Error::invalid(format!("`{key}` is {value}")).hint("it takes a positive integer")
+    })
+}
+
+fn numbers(key: &str, value: &Value, length: usize) -> Result<Vec<f64>> {
+    let items = value.as_array().filter(|items| items.len() == length);
+    let items = items.ok_or_else(|| {
+        Error::invalid(format!("`{key}` is {value}"))
+            .hint(format!("it takes an array of {length} numbers"))
+    })?;
+    items.iter().map(|item| number(key, item)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec() -> Spec {
+        Spec::new(0.04, 1000)
+            .observe("policy", "position", 2)
+            .observe("critic", "position", 2)
+            .reward("upright", 1.0)
+            .termination("fallen")
+            .command("velocity", &[[-1.0, 1.0], [0.0, 0.5]], 10.0)
+            .param("reset.noise", 0.01)
+            .option("poles")
+    }
+
+    fn configured(text: &str) -> Result<Spec> {
+        let mut spec = spec();
+        spec.configure(&text.parse::<Table>().expect("the test's toml parses"))?;
+        Ok(spec)
+    }
+
+    #[test]
+    fn a_file_overrides_the_defaults() {
+        let text = "max_episode_steps = 500\n[reward.upright]\nweight = 2.5\n[reset]\nnoise = 0.1\n[task]\npoles = 2\n\
+                    [observation.policy.position]\nnoise = 0.02\nclip = [-1, 1]\n[command.velocity]\nlow = [-2, 0]\n";
+        let spec = configured(text).unwrap();
+        assert_eq!(spec.max_episode_steps, 500);
+        let params = spec.parameters();
+        assert_eq!(params.get("reward.upright.weight").unwrap(), 2.5);
+        assert_eq!(params.get("reset.noise").unwrap(), 0.1);
+        assert_eq!(
+            params.get("observation.policy.position.clip[0]").unwrap(),
+            -1.0
+        );
+        assert_eq!(params.get("command.velocity.low[0]").unwrap(), -2.0);
+        assert!(
+            params.get("observation.critic.position.noise").is_err(),
+            "the critic's noise was not declared"
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_names_its_neighbour() {
+        let error = configured("[reward.uprihgt]\nweight = 1.0")
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("task.toml: unknown key `reward.uprihgt.weight`"),
+            "{error}"
+        );
+        assert!(
+            error.contains("did you mean `reward.upright.weight`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_shape_is_refused() {
+        for text in [
+            "[command.velocity]\nlow = [1]",
+            "[reset]\nnoise = \"a\"",
+            "max_episode_steps = -1",
+            "[reset]\nnoise = nan",
+        ] {
+            assert!(configured(text).is_err(), "{text}");
+        }
+    }
+}
