@@ -2,6 +2,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/program.rs"]
+mod program;
+
+mod cli_run;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
