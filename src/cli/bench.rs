@@ -110,7 +110,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     // All names are checked before the first measurement.
     for name in &names {
-        Subject::find(name, registry)?;
+        Subject::find(name, registry)?.warn();
     }
     let context = subject::open_device()?;
     let mut report = Report {

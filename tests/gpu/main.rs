@@ -4,6 +4,10 @@
 mod common;
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
+
+mod cli_run;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
