@@ -279,7 +279,7 @@ impl Bench<'_> {
                 let rollout = ppo.collect(&mut worlds, &mut obs)?;
                 worlds.drain_stats()?;
                 // The report holds numbers that were read back: the update is over.
-                drop(ppo.update(&rollout));
+                _ = ppo.update(&rollout);
             }
             Ok(())
         })?;

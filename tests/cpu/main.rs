@@ -16,9 +16,8 @@ mod rigid_math;
 mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
-mod task_world;
-mod tasks;
 mod scripts;
+mod task_world;
 mod tasks;
 mod tidy;
 #[cfg(feature = "learn")]

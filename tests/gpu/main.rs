@@ -22,6 +22,6 @@ mod math_device;
 mod tensor_bridge;
 mod trace_device;
 #[cfg(feature = "learn")]
-mod train_device;
-#[cfg(feature = "learn")]
 mod train_cartpole;
+#[cfg(feature = "learn")]
+mod train_device;
