@@ -14,9 +14,8 @@ mod random;
 mod rigid_common;
 mod rigid_random;
 mod rigid_step;
-mod task_world;
-mod tasks;
 mod scripts;
+mod task_world;
 mod tasks;
 mod tidy;
 #[cfg(feature = "learn")]
