@@ -12,6 +12,8 @@ mod model;
 mod model_fields;
 mod random;
 mod rigid_common;
+mod rigid_math;
+mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
 mod scripts;
