@@ -29,7 +29,7 @@ pub(super) struct Rounds {
 }
 
 impl Rounds {
-    /// Three rounds are the most that was seen in practice.
+    /// What substeps use.
     pub(super) const DEFAULT: Self = Self {
         exact: 4,
         full: 8,
