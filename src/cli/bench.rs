@@ -110,7 +110,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     // All names are checked before the first measurement.
     for name in &names {
-        Subject::find(name, registry)?;
+        Subject::find(name, registry)?.warn();
     }
     let context = subject::open_device()?;
     let mut report = Report {
@@ -279,7 +279,7 @@ impl Bench<'_> {
                 let rollout = ppo.collect(&mut worlds, &mut obs)?;
                 worlds.drain_stats()?;
                 // The report holds numbers that were read back: the update is over.
-                drop(ppo.update(&rollout));
+                _ = ppo.update(&rollout);
             }
             Ok(())
         })?;

@@ -46,6 +46,12 @@ pub trait Environment {
     /// Puts a [`snapshot`](Environment::snapshot) back and returns the observations the worlds had then.
     fn restore(&mut self, snapshot: &[u8]) -> Result<Observations>;
 
+    /// What a recording shows of the first `worlds` worlds beside what the policy sees: names and `[worlds, n]` values,
+    /// for example `qpos`.
+    fn state(&self, _worlds: usize) -> Result<Vec<(String, Vec<f32>)>> {
+        Ok(Vec::new())
+    }
+
     /// Called between two rollouts, for curricula; `stats` are those of the rollout just finished.
     fn on_iteration(&mut self, _iteration: u64, _stats: &EpisodeStats) -> Result<()> {
         Ok(())
@@ -103,9 +109,14 @@ impl Observations {
         self.get(POLICY)
     }
 
+    /// Whether there is a group of this name.
+    pub fn has(&self, group: &str) -> bool {
+        self.0.contains_key(group)
+    }
+
     /// What the value function sees: the privileged group where there is one, else the policy's.
     pub fn critic(&self) -> Result<Tensor<2>> {
-        if self.0.contains_key(CRITIC) {
+        if self.has(CRITIC) {
             self.get(CRITIC)
         } else {
             self.get(POLICY)

@@ -2,6 +2,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/oracle.rs"]
+mod oracle;
+#[path = "../common/program.rs"]
+mod program;
+
+mod cli_run;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
@@ -15,5 +21,7 @@ mod math_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
 mod trace_device;
+#[cfg(feature = "learn")]
+mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;

@@ -79,12 +79,9 @@ def packages():
     import dm_control
     import gymnasium
 
-    folders = [
-        os.path.join(os.path.dirname(gymnasium.__file__), "envs", "mujoco", "assets"),
-        os.path.join(os.path.dirname(dm_control.__file__), "suite"),
-    ]
-    for folder in folders:
-        yield from sorted(os.path.join(folder, name) for name in os.listdir(folder) if name.endswith(".xml"))
+    for package in (gymnasium, dm_control):
+        for folder, _, names in sorted(os.walk(os.path.dirname(package.__file__))):
+            yield from sorted(os.path.join(folder, name) for name in names if name.endswith(".xml"))
 
 
 def main():

@@ -181,8 +181,12 @@ impl Ppo {
         let weight = column(rollout.valid.clone(), &self.device);
         self.obs_normalizer
             .learn(rollout.obs.clone(), weight.clone(), rollout.steps);
-        self.critic_normalizer
-            .learn(rollout.critic_obs.clone(), weight, rollout.steps);
+        match &rollout.privileged_obs {
+            Some(obs) => self
+                .critic_normalizer
+                .learn(obs.clone(), weight, rollout.steps),
+            None => self.critic_normalizer = self.obs_normalizer.clone(),
+        }
         self.iteration += 1;
         report.learning_rate = self.learning_rate;
         report.action_std = f64::from(
@@ -214,7 +218,7 @@ impl Ppo {
 
     /// Values, advantages and value targets.
     fn prepare(&mut self, rollout: &Rollout, report: &mut UpdateReport) -> Returns {
-        let predicted = self.predict(rollout.critic_obs.clone());
+        let predicted = self.predict(rollout.critic_obs());
         let value = self.denormalize(&predicted);
         let successor = self.successor_values(rollout, &value);
         let transitions = Transitions {
@@ -307,19 +311,20 @@ impl Ppo {
     }
 
     fn denormalize(&self, predicted: &[f32]) -> Vec<f32> {
-        if !self.config.normalization.value {
-            return predicted.to_vec();
-        }
-        let (mean, deviation) = (self.value_moments.mean[0], self.value_moments.deviation(0));
-        let (mean, deviation) = if self.value_moments.count > 0.0 {
-            (mean, deviation)
-        } else {
-            (0.0, 1.0)
-        };
+        let (mean, deviation) = self.value_scale();
         predicted
             .iter()
             .map(|v| (f64::from(*v) * deviation + mean) as f32)
             .collect()
+    }
+
+    /// Mean and deviation that turn the critic's predictions into values; neutral before the first returns.
+    fn value_scale(&self) -> (f64, f64) {
+        if self.config.normalization.value && self.value_moments.count > 0.0 {
+            (self.value_moments.mean[0], self.value_moments.deviation(0))
+        } else {
+            (0.0, 1.0)
+        }
     }
 
     /// Merges returns into the value statistics, and rescales the critic's last layer so that its
@@ -331,17 +336,11 @@ impl Ppo {
         if !self.config.normalization.value || batch.count == 0.0 {
             return false;
         }
-        let fresh = self.value_moments.count == 0.0;
-        let (mean, deviation) = if fresh {
-            (0.0, 1.0)
-        } else {
-            (self.value_moments.mean[0], self.value_moments.deviation(0))
-        };
+        let (mean, deviation) = self.value_scale();
         self.value_moments
             .limit(VALUE_WINDOW * returns.len() as f64);
         self.value_moments.merge(&batch);
-        let (new_mean, new_deviation) =
-            (self.value_moments.mean[0], self.value_moments.deviation(0));
+        let (new_mean, new_deviation) = self.value_scale();
         let (scale, shift) = (deviation / new_deviation, (mean - new_mean) / new_deviation);
         if let Some(layer) = self.network.critic.layers.last_mut() {
             layer.weight = layer
@@ -359,32 +358,35 @@ impl Ppo {
     /// Everything the losses need, shuffled once; epochs reuse the minibatches.
     fn batch(&self, rollout: &Rollout, returns: &Returns) -> (Batch, Tensor<2>) {
         let log_std = self.network.log_std().inner();
-        let (mean, deviation) = if self.value_moments.count > 0.0 && self.config.normalization.value
-        {
-            (self.value_moments.mean[0], self.value_moments.deviation(0))
-        } else {
-            (0.0, 1.0)
-        };
-        let target = returns
-            .returns
-            .iter()
-            .map(|r| ((f64::from(*r) - mean) / deviation) as f32)
-            .collect();
-        let batch = Batch {
-            obs: self.obs_normalizer.apply(rollout.obs.clone()),
-            critic_obs: self.critic_normalizer.apply(rollout.critic_obs.clone()),
-            actions: rollout.actions.clone(),
-            mean: rollout.mean.clone(),
-            log_prob: loss::normal_log_prob(rollout.noise.clone(), log_std.clone()),
-            advantage: column(returns.advantage.clone(), &self.device),
-            target: column(target, &self.device),
-            value: column(returns.predicted.clone(), &self.device),
-            weight: column(rollout.valid.clone(), &self.device),
-        };
         let order = Stream::new(self.config.seed, Purpose::Shuffle, self.iteration)
             .permutation(rollout.valid.len());
         let order = indices(&order, &self.device);
-        (batch.map(|tensor| tensor.select(0, order.clone())), log_std)
+        let shuffle = |tensor: Tensor<2>| tensor.select(0, order.clone());
+        let shuffled = |values: Vec<f32>| shuffle(column(values, &self.device));
+
+        let (mean, deviation) = self.value_scale();
+        let target = returns.returns.iter();
+        let target = target
+            .map(|r| ((f64::from(*r) - mean) / deviation) as f32)
+            .collect();
+        let obs = shuffle(self.obs_normalizer.apply(rollout.obs.clone()));
+        let critic_obs = match &rollout.privileged_obs {
+            Some(seen) => shuffle(self.critic_normalizer.apply(seen.clone())),
+            None => obs.clone(),
+        };
+        let log_prob = loss::normal_log_prob(rollout.noise.clone(), log_std.clone());
+        let batch = Batch {
+            obs,
+            critic_obs,
+            actions: shuffle(rollout.actions.clone()),
+            mean: shuffle(rollout.mean.clone()),
+            log_prob: shuffle(log_prob),
+            advantage: shuffled(returns.advantage.clone()),
+            target: shuffled(target),
+            value: shuffled(returns.predicted.clone()),
+            weight: shuffled(rollout.valid.clone()),
+        };
+        (batch, log_std)
     }
 
     fn epochs(&mut self, batch: &Batch, old_log_std: Tensor<2>, report: &mut UpdateReport) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::Result;
-use crate::train::environment::{Environment, Observations};
+use crate::train::environment::{CRITIC, Environment, Observations};
 use crate::train::network::Mlp;
 use crate::train::normalize::Normalizer;
 
@@ -18,8 +18,8 @@ pub struct Rollout {
     pub worlds: usize,
     /// Policy observations as the environment gave them.
     pub obs: Tensor<2>,
-    /// Critic observations as the environment gave them.
-    pub critic_obs: Tensor<2>,
+    /// Privileged observations as the environment gave them, where the task has any.
+    pub privileged_obs: Option<Tensor<2>>,
     /// Critic observations of the true successors.
     pub successor_obs: Tensor<2>,
     /// What the policy wanted on average.
@@ -72,7 +72,9 @@ impl Rollout {
         );
         let deviation = actor.log_std.clone().exp();
 
-        let mut kept: [Vec<Tensor<2>>; 5] = Default::default();
+        let privileged = obs.has(CRITIC);
+        let mut kept: [Vec<Tensor<2>>; 4] = Default::default();
+        let mut privileged_obs = Vec::new();
         let mut scalars: Vec<Tensor<1>> = Vec::with_capacity(4 * steps);
         let (mut simulation, mut inference) = (Duration::ZERO, Duration::ZERO);
         for t in 0..steps {
@@ -87,7 +89,10 @@ impl Rollout {
             let step = environment.step(actions.clone())?;
             simulation += start.elapsed();
 
-            let tensors = [seen, obs.critic()?, step.next_obs.critic()?, mean, actions];
+            if privileged {
+                privileged_obs.push(obs.critic()?);
+            }
+            let tensors = [seen, step.next_obs.critic()?, mean, actions];
             for (kept, tensor) in kept.iter_mut().zip(tensors) {
                 kept.push(tensor);
             }
@@ -95,8 +100,8 @@ impl Rollout {
             *obs = step.obs;
         }
         let start = Instant::now();
-        let [obs, critic_obs, successor_obs, mean, actions] =
-            kept.map(|tensors| Tensor::cat(tensors, 0));
+        let [obs, successor_obs, mean, actions] = kept.map(|tensors| Tensor::cat(tensors, 0));
+        let privileged_obs = privileged.then(|| Tensor::cat(privileged_obs, 0));
         // One read-back for all scalars, `[T, 4, N]`.
         let scalars: Vec<f32> = Tensor::cat(scalars, 0).into_data().iter::<f32>().collect();
         let scalar = |k: usize| {
@@ -113,7 +118,7 @@ impl Rollout {
             steps,
             worlds,
             obs,
-            critic_obs,
+            privileged_obs,
             successor_obs,
             mean,
             actions,
@@ -125,5 +130,12 @@ impl Rollout {
             simulation,
             inference,
         })
+    }
+
+    /// What the value function saw.
+    pub fn critic_obs(&self) -> Tensor<2> {
+        self.privileged_obs
+            .clone()
+            .unwrap_or_else(|| self.obs.clone())
     }
 }

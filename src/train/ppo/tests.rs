@@ -1,4 +1,7 @@
+//! PPO held to what is known in closed form: ratio 1 and KL 0 at the start, V = 1/(1 − γ) under timeouts, masks.
+
 use super::*;
+use crate::train::environment::CRITIC;
 use crate::train::problems::{CartPole, Drawn, Forever, Problem};
 
 fn config(worlds: usize) -> Config {
@@ -64,6 +67,69 @@ fn a_cut_is_bootstrapped_from_its_own_successor() {
         (values[0] - 10.0).abs() < 0.4 && (values[1] + 10.0).abs() < 0.4,
         "V = {values:?}, expected ±10"
     );
+}
+
+/// The policy sees nothing, the critic sees the number: only then can the values differ.
+#[test]
+fn privileged_observations_reach_the_critic_alone() {
+    struct Blind(Problem<Drawn>, Spec);
+    fn hide(obs: Observations) -> Result<Observations> {
+        let seen = obs.policy()?;
+        // Wider than the policy's group, so that a mix-up cannot pass.
+        let critic = Tensor::cat(vec![seen.clone(), seen.zeros_like()], 1);
+        Ok(Observations::policy_only(seen.zeros_like()).with(CRITIC, critic))
+    }
+    impl Environment for Blind {
+        fn spec(&self) -> &Spec {
+            &self.1
+        }
+        fn num_envs(&self) -> usize {
+            self.0.num_envs()
+        }
+        fn device(&self) -> Device {
+            self.0.device()
+        }
+        fn reset(&mut self, seed: Option<u64>) -> Result<Observations> {
+            hide(self.0.reset(seed)?)
+        }
+        fn step(&mut self, actions: Tensor<2>) -> Result<crate::train::Step> {
+            let step = self.0.step(actions)?;
+            let (obs, next_obs) = (hide(step.obs)?, hide(step.next_obs)?);
+            Ok(crate::train::Step {
+                obs,
+                next_obs,
+                ..step
+            })
+        }
+        fn drain_stats(&mut self) -> Result<crate::train::EpisodeStats> {
+            self.0.drain_stats()
+        }
+        fn snapshot(&mut self) -> Result<Vec<u8>> {
+            self.0.snapshot()
+        }
+        fn restore(&mut self, snapshot: &[u8]) -> Result<Observations> {
+            hide(self.0.restore(snapshot)?)
+        }
+    }
+    let problem = Problem::new(Drawn, 64, Device::flex());
+    let mut spec = problem.spec().clone();
+    let mut group = spec.observations[0].clone();
+    group.name = CRITIC.into();
+    group.terms.push(group.terms[0].clone());
+    spec.observations.push(group);
+    let mut config = config(64);
+    config.ppo.gamma = 0.9;
+    config.ppo.desired_kl = 0.02;
+    let (ppo, reports) = run(&config, &mut Blind(problem, spec), 150);
+    assert_eq!(ppo.network.actor.layers[0].weight.dims(), [1, 32]);
+    assert_eq!(ppo.network.critic.layers[0].weight.dims(), [2, 32]);
+    let seen = Tensor::<2>::from_data([[1.0, 0.0], [-1.0, 0.0]], &Device::flex());
+    let values = ppo.denormalize(&ppo.predict(seen));
+    assert!(
+        (values[0] - 10.0).abs() < 0.4 && (values[1] + 10.0).abs() < 0.4,
+        "V = {values:?}, expected ±10"
+    );
+    assert!(reports.iter().all(|report| report.first_ratio_error < 1e-4));
 }
 
 /// The first minibatch sees the policy that acted: ratio 1 and KL 0, also when networks, statistics and deviation moved.

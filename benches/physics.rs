@@ -1,0 +1,73 @@
+//! What physics costs: recording and printing a model's kernel (ms), and steps per second against the number of worlds.
+//!
+//! - `record`: from a compiled model to the graph of its control step, by Rust functions over recorded scalars.
+//! - `print`: from the graph to WGSL.
+//! - `step`: 20 substeps of every world in one dispatch, submitted and waited for; throughput in world-substeps.
+//!
+//! ```text
+//! cargo bench --bench physics
+//! ```
+
+use std::path::Path;
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput};
+use manyworlds::env::{Physics, Precision, Target};
+use manyworlds::gpu::{Context, Options};
+use manyworlds::model::Model;
+use manyworlds::scene::mjcf;
+
+const SUBSTEPS: u32 = 20;
+
+fn model(name: &str) -> Arc<Model> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/models")
+        .join(name);
+    let scene = mjcf::load(path).expect("the tests' models load");
+    Arc::new(Model::compile(&scene).expect("the tests' models compile"))
+}
+
+fn main() {
+    let mut criterion = Criterion::default().sample_size(10).configure_from_args();
+    let models =
+        ["cartpole", "ant_tree", "humanoid_tree"].map(|name| (name, model(&format!("{name}.xml"))));
+
+    let mut group = criterion.benchmark_group("record");
+    for (name, model) in &models {
+        // On the host nothing is compiled: building is recording.
+        let build = || {
+            Physics::new(model, 1, Target::Host(Precision::Double)).expect("the model is supported")
+        };
+        group.bench_function(*name, |b| b.iter(build));
+    }
+    group.finish();
+
+    let mut group = criterion.benchmark_group("print");
+    for (name, model) in &models {
+        let physics = Physics::new(model, 1, Target::Host(Precision::Double))
+            .expect("the model is supported");
+        println!("{name}: {} operations", physics.graph().operations().total);
+        group.bench_function(*name, |b| b.iter(|| physics.graph().wgsl()));
+    }
+    group.finish();
+
+    let context = match Context::new(&Options::default()) {
+        Ok(context) => context,
+        Err(error) => return println!("no throughput: {error}"),
+    };
+    println!("{}", context.info());
+    let mut group = criterion.benchmark_group("step");
+    for (name, model) in &models {
+        for worlds in [64, 256, 1024, 4096, 16384] {
+            let mut physics = Physics::new(model, worlds, Target::Gpu(&context)).expect("it fits");
+            group.throughput(Throughput::Elements(worlds as u64 * u64::from(SUBSTEPS)));
+            group.bench_function(BenchmarkId::new(*name, worlds), |b| {
+                b.iter(|| {
+                    physics.step(SUBSTEPS).expect("the device works");
+                    physics.wait().expect("the device works");
+                });
+            });
+        }
+    }
+    group.finish();
+}
