@@ -160,11 +160,7 @@ fn start(model: &Model, state: StateFields, memory: &mut HostMemory<f64>) {
 /// Kinetic and potential energy of all bodies.
 fn energy(model: &Model, parameters: &Parameters, now: &rigid::Forward) -> Var {
     let of = |body: usize| {
-        let frame = now.kinematics.frame(
-            body,
-            parameters.body_ipos[body],
-            parameters.body_iquat[body],
-        );
+        let frame = now.kinematics.inertial(parameters, body);
         let moving = now.cvel[body];
         let spin = frame.mat.transposed_mul(moving.ang);
         let [a, b, c] = parameters.body_inertia[body].to_array();
@@ -201,7 +197,7 @@ fn rk4_keeps_energy() {
         let mut memory = HostMemory::<f64>::new(&layout, 1);
         memory.set(state.qpos, 0, 0, 2.0);
         memory.set(state.qpos, 1, 0, -1.0);
-        let mut measured = |memory: &mut HostMemory<f64>| {
+        let measured = |memory: &mut HostMemory<f64>| {
             measure.interpret(memory, &[], 0..1);
             memory.get(total, 0, 0)
         };
@@ -214,4 +210,52 @@ fn rk4_keeps_energy() {
     assert!(fine < 1e-7, "relative drift {fine:e} over 5 s");
     // The drift is of the fifth order: halving the step divides it by about 32.
     assert!(coarse / fine > 12.0, "{coarse:e} and {fine:e}");
+}
+
+/// What cannot be simulated is refused before anything is recorded, in one line that says what to do.
+#[test]
+fn unsupported_models_are_refused() {
+    let refusal = |option: &str| {
+        let xml = format!("<mujoco><option {option}/><worldbody/></mujoco>");
+        let scene = mjcf::parse("option.xml", &xml, ".").expect("the option is known");
+        let model = Model::compile(&scene).expect("the model compiles");
+        rigid::check(&model).expect_err("it is refused").to_string()
+    };
+    for (option, what) in [
+        ("integrator=\"implicit\"", "integrator `implicit`"),
+        ("integrator=\"implicitfast\" density=\"1.2\"", "fluid"),
+    ] {
+        let message = refusal(option);
+        assert!(
+            message.contains(what) && message.contains("use "),
+            "{message}"
+        );
+        assert!(!message.contains('\n'), "{message}");
+    }
+}
+
+/// The printed kernels are valid WGSL that needs no optional capability.
+#[test]
+fn kernels_are_valid() {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    for name in [
+        "cartpole",
+        "ant_tree",
+        "humanoid_tree",
+        "ball_chain",
+        "actuators",
+        "swimmer",
+    ] {
+        for integrator in [Integrator::Euler, Integrator::Rk4, Integrator::ImplicitFast] {
+            let mut model = model(name);
+            model.opt.integrator = integrator;
+            if rigid::check(&model).is_err() {
+                continue;
+            }
+            let (graph, ..) = bare(&model, Parameters::constant, &mut Layout::new());
+            let module = naga::front::wgsl::parse_str(&graph.wgsl()).expect("the kernel parses");
+            let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+            validator.validate(&module).expect("the kernel is valid");
+        }
+    }
 }
