@@ -61,7 +61,7 @@ impl Task for Puck {
     }
 }
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let mut registry = Registry::builtin();
     let entry = Entry {
         about: "push a puck to a jumping target",

@@ -219,6 +219,10 @@ fn a_policy_is_trained_resumed_evaluated_and_exported() {
 
 /// The task that `new` writes.
 #[cfg(feature = "learn")]
+#[allow(
+    unreachable_pub,
+    reason = "a file of a user's program, as it is scaffolded"
+)]
 #[path = "../../src/cli/scaffold/task.rs"]
 mod scaffold;
 

@@ -14,6 +14,7 @@ mod env_interface;
 mod env_physics;
 mod env_quarantine;
 mod env_support;
+mod examples;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
