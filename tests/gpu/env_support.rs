@@ -103,7 +103,12 @@ pub(crate) fn on_device(test: impl Fn(&Context)) {
 }
 
 /// An environment of the counting task.
-pub(crate) fn counting_env(target: Target<'_>, worlds: usize, mode: Autoreset, config: &str) -> VecEnv {
+pub(crate) fn counting_env(
+    target: Target<'_>,
+    worlds: usize,
+    mode: Autoreset,
+    config: &str,
+) -> VecEnv {
     counting(config)
         .worlds(worlds)
         .autoreset(mode)
