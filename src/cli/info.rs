@@ -276,6 +276,13 @@ impl Sizes {
                 "timestep",
                 format!("{} s, {}", self.timestep, self.integrator),
             ),
+            (
+                "contact pairs",
+                match self.contact_pairs {
+                    0 => "none".into(),
+                    pairs => format!("{pairs} could touch; not computed in this version"),
+                },
+            ),
         ];
         print_rows(&format!("model {}", self.name), &rows);
     }
