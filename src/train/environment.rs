@@ -46,6 +46,13 @@ pub trait Environment {
     /// Puts a [`snapshot`](Environment::snapshot) back and returns the observations the worlds had then.
     fn restore(&mut self, snapshot: &[u8]) -> Result<Observations>;
 
+    /// Makes every world's episode begin `elapsed[world]` steps ago, as far as the time limit is concerned.
+    ///
+    /// An environment without a time limit ignores it.
+    fn set_episode_steps(&mut self, _elapsed: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     /// Called between two rollouts, for curricula; `stats` are those of the rollout just finished.
     fn on_iteration(&mut self, _iteration: u64, _stats: &EpisodeStats) -> Result<()> {
         Ok(())
