@@ -20,26 +20,32 @@ use manyworlds::scene::mjcf;
 const SUBSTEPS: u32 = 20;
 
 fn model(name: &str) -> Arc<Model> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/models")
+        .join(name);
     let scene = mjcf::load(path).expect("the tests' models load");
     Arc::new(Model::compile(&scene).expect("the tests' models compile"))
 }
 
 fn main() {
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    let models = ["cartpole", "ant_tree", "humanoid_tree"].map(|name| (name, model(&format!("{name}.xml"))));
+    let models =
+        ["cartpole", "ant_tree", "humanoid_tree"].map(|name| (name, model(&format!("{name}.xml"))));
 
     let mut group = criterion.benchmark_group("record");
     for (name, model) in &models {
         // On the host nothing is compiled: building is recording.
-        let build = || Physics::new(model, 1, Target::Host(Precision::Double)).expect("the model is supported");
+        let build = || {
+            Physics::new(model, 1, Target::Host(Precision::Double)).expect("the model is supported")
+        };
         group.bench_function(*name, |b| b.iter(build));
     }
     group.finish();
 
     let mut group = criterion.benchmark_group("print");
     for (name, model) in &models {
-        let physics = Physics::new(model, 1, Target::Host(Precision::Double)).expect("the model is supported");
+        let physics = Physics::new(model, 1, Target::Host(Precision::Double))
+            .expect("the model is supported");
         println!("{name}: {} operations", physics.graph().operations().total);
         group.bench_function(*name, |b| b.iter(|| physics.graph().wgsl()));
     }

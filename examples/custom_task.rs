@@ -46,17 +46,14 @@ impl Task for Puck {
     }
 
     fn terms(&self, w: &World, _s: &TaskState, t: &mut Terms) {
-        let (position, target) = (w.qpos(), w.command("target"));
-        let offset = [target[0] - position[0], target[1] - position[1]];
+        let ([x, y], target) = ([w.qpos()[0], w.qpos()[1]], w.command("target"));
+        let offset = [target[0] - x, target[1] - y];
         let distance_squared = offset[0].square() + offset[1].square();
         t.observe("to_target", offset);
         t.observe("velocity", w.qvel());
         t.reward("near", functions::exp(-10.0 * distance_squared));
         t.reward("effort", w.action()[0].square() + w.action()[1].square());
-        t.terminate(
-            "off_the_table",
-            position[0].abs().max(position[1].abs()).gt(1.5),
-        );
+        t.terminate("off_the_table", x.abs().max(y.abs()).gt(1.5));
     }
 
     fn reset(&self, init: &mut Init, _s: &mut TaskState, rng: &mut Rng) {
@@ -64,7 +61,7 @@ impl Task for Puck {
     }
 }
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let mut registry = Registry::builtin();
     let entry = Entry {
         about: "push a puck to a jumping target",
@@ -73,11 +70,9 @@ fn main() -> Result<()> {
         config: TASK,
     };
     registry.register("puck", entry);
-
     let context = Context::new(&Options::default())?;
-    let mut env = VecEnv::builder(registry.load("puck")?)
-        .worlds(1024)
-        .build(&context)?;
+    let builder = VecEnv::builder(registry.load("puck")?).worlds(1024);
+    let mut env = builder.build(&context)?;
     for _ in 0..env.max_episode_steps() {
         let seen = env.observations().policy().read()?;
         // A spring and a damper towards the target; a learner would find something like it.

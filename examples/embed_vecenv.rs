@@ -16,7 +16,7 @@ const CANDIDATES: usize = 512;
 const ELITE: usize = 32;
 const GENERATIONS: u32 = 5;
 
-fn main() -> Result<()> {
+pub(crate) fn main() -> Result<()> {
     let context = Context::new(&Options::default())?;
     let task = Registry::builtin().load("cartpole")?;
     // A world whose pole fell stands still: its return stays what it was.

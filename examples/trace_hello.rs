@@ -9,7 +9,7 @@
 
 use manyworlds::trace::{self, HostMemory, Kind, Layout, Mask};
 
-fn main() {
+pub(crate) fn main() {
     let mut layout = Layout::new();
     let state = layout.buffer("state", Kind::F32);
     let position = layout.field(state, "position", 1);

@@ -123,7 +123,7 @@ pub fn near_matches<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .map(|name| (edit_distance(wanted, name), name))
         .collect();
-    scored.retain(|(distance, name)| *distance <= 1 + name.len().max(wanted.len()) / 3);
+    scored.retain(|(distance, name)| *distance <= 1 + name.len().max(wanted.len()) / 4);
     scored.sort();
     scored.into_iter().map(|(_, name)| name).take(3).collect()
 }

@@ -13,3 +13,8 @@ pub mod tensor;
 pub mod trace;
 #[cfg(feature = "learn")]
 pub mod train;
+
+/// Compiles the README's code.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

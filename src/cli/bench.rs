@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -85,7 +86,7 @@ struct Row {
     memory: u64,
     /// Operations of one world and substep; of the control step's kernel where there is a task.
     operations: usize,
-    /// Seconds in naga and in the driver.
+    /// Seconds in naga, and in the driver with the first launch.
     compile_seconds: [f64; 2],
     /// Worlds whose state was not finite, or above 1e10, at the end.
     unsound_worlds: usize,
@@ -110,7 +111,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     // All names are checked before the first measurement.
     for name in &names {
-        Subject::find(name, registry)?;
+        Subject::find(name, registry)?.warn();
     }
     let context = subject::open_device()?;
     let mut report = Report {
@@ -166,6 +167,10 @@ impl Bench<'_> {
                     .worlds(self.worlds as usize)
                     .build(self.context)?;
                 let physics = self.physics(&model, env.substeps())?;
+                let first_launch = timed(|| {
+                    env.step_in_place()?;
+                    self.context.wait()
+                })?;
                 let env_steps = self.environment(&mut env)?;
                 let [inference, training] = self.learning()?;
                 Row {
@@ -174,7 +179,7 @@ impl Bench<'_> {
                     env_steps_with_training: training,
                     memory: bytes(env.step_graph(), self.worlds),
                     operations: env.step_graph().operations().total,
-                    compile_seconds: seconds(env.compile_time()),
+                    compile_seconds: seconds(env.compile_time(), first_launch),
                     ..physics
                 }
             }
@@ -188,6 +193,10 @@ impl Bench<'_> {
     /// Only the model: `substeps` timesteps per launch.
     fn physics(&self, model: &Arc<Model>, substeps: u32) -> Result<Row> {
         let mut physics = Physics::new(model, self.worlds as usize, Target::Gpu(self.context))?;
+        let first_launch = timed(|| {
+            physics.step(substeps)?;
+            physics.wait()
+        })?;
         let ranges = controls::ranges(model);
         let mut repetition = 0;
         let rate = measure::rate(f64::from(self.worlds) * f64::from(substeps), |calls| {
@@ -213,7 +222,7 @@ impl Bench<'_> {
             env_steps_with_training: None,
             memory: bytes(physics.graph(), self.worlds),
             operations: physics.graph().operations().total,
-            compile_seconds: seconds(physics.compile_time()),
+            compile_seconds: seconds(physics.compile_time(), first_launch),
             unsound_worlds: physics
                 .frames()?
                 .status
@@ -279,7 +288,7 @@ impl Bench<'_> {
                 let rollout = ppo.collect(&mut worlds, &mut obs)?;
                 worlds.drain_stats()?;
                 // The report holds numbers that were read back: the update is over.
-                drop(ppo.update(&rollout));
+                _ = ppo.update(&rollout);
             }
             Ok(())
         })?;
@@ -368,7 +377,7 @@ impl Row {
         }
         let [naga, driver] = self.compile_seconds;
         say!(
-            "  {} operations, {:.1} MiB, compiled in {naga:.2} s (naga) + {driver:.2} s (driver, cached or not)",
+            "  {} operations, {:.1} MiB, compiled in {naga:.2} s (naga) + {driver:.2} s (driver and first launch, cached or not)",
             self.operations,
             self.memory as f64 / f64::from(1 << 20)
         );
@@ -386,10 +395,20 @@ fn between(Spread { median, min, max }: &Spread) -> String {
     format!("{:>9} ({} … {})", short(*median), short(*min), short(*max))
 }
 
-fn seconds(time: Option<CompileTime>) -> [f64; 2] {
-    time.map_or([0.0; 2], |time| {
-        [time.naga.as_secs_f64(), time.driver.as_secs_f64()]
-    })
+/// Seconds in naga, and in the driver with the first launch, in which Mesa's software driver compiles.
+fn seconds(time: Option<CompileTime>, first_launch: f64) -> [f64; 2] {
+    let time = time.unwrap_or_default();
+    [
+        time.naga.as_secs_f64(),
+        time.driver.as_secs_f64() + first_launch,
+    ]
+}
+
+/// Seconds that something takes.
+fn timed(work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// Bytes of a graph's buffers.

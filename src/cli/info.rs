@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::output::{self, note, say};
-use super::subject::Subject;
+use super::subject::{self, Subject};
 use crate::error::Result;
 use crate::gpu::{Context, Kernel, Options};
 use crate::model::Model;
@@ -50,6 +50,9 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let subject = subject
         .map(|text| Subject::find(text, registry))
         .transpose()?;
+    if let Some(subject) = &subject {
+        subject.warn();
+    }
     if arguments.wgsl {
         if let Some(subject) = subject {
             say!("{}", subject.into_graph()?.wgsl());
@@ -229,6 +232,8 @@ struct Sizes {
     /// Seconds.
     timestep: f64,
     integrator: String,
+    /// Pairs of geoms that could touch, if contacts were computed.
+    contact_pairs: usize,
 }
 
 impl Sizes {
@@ -247,6 +252,7 @@ impl Sizes {
             nkey: model.nkey,
             timestep: model.opt.timestep,
             integrator: format!("{:?}", model.opt.integrator).to_lowercase(),
+            contact_pairs: subject::contact_pairs(model),
         }
     }
 
@@ -269,6 +275,13 @@ impl Sizes {
             (
                 "timestep",
                 format!("{} s, {}", self.timestep, self.integrator),
+            ),
+            (
+                "contact pairs",
+                match self.contact_pairs {
+                    0 => "none".into(),
+                    pairs => format!("{pairs} could touch; not computed in this version"),
+                },
             ),
         ];
         print_rows(&format!("model {}", self.name), &rows);

@@ -25,10 +25,10 @@ const FILES: [(&str, &str); 7] = [
     ("Cargo.toml", include_str!("scaffold/Cargo.toml.template")),
     (".gitignore", include_str!("scaffold/gitignore.template")),
     ("README.md", include_str!("scaffold/README.md.template")),
-    ("src/main.rs", include_str!("scaffold/main.rs.template")),
-    ("src/task.rs", include_str!("scaffold/task.rs.template")),
-    ("src/task.toml", include_str!("scaffold/task.toml.template")),
-    ("src/model.xml", include_str!("scaffold/model.xml.template")),
+    ("src/main.rs", include_str!("scaffold/main.rs")),
+    ("src/task.rs", include_str!("scaffold/task.rs")),
+    ("src/task.toml", include_str!("scaffold/task.toml")),
+    ("src/model.xml", include_str!("scaffold/model.xml")),
 ];
 
 const CARGO_CONFIG: &str = include_str!("scaffold/config.toml.template");

@@ -158,13 +158,27 @@ fn partial_path(path: &Path) -> PathBuf {
     folder_of(path).join(format!(".{name}.{}.partial", std::process::id()))
 }
 
-/// A count with a decimal prefix: `1.25 M`.
+/// A count in three digits with a decimal prefix: `1.25 M`.
 pub(super) fn short(value: f64) -> String {
-    let prefixes = [(1e9, " G"), (1e6, " M"), (1e3, " k")];
-    match prefixes.iter().find(|(unit, _)| value.abs() >= *unit) {
-        Some((unit, prefix)) => format!("{:.3}{prefix}", value / unit),
-        None => format!("{}", (10.0 * value).round() / 10.0),
-    }
+    let prefixes = [(1e9, " G"), (1e6, " M"), (1e3, " k"), (0.0, "")];
+    let magnitude = value.abs();
+    let (unit, prefix) = prefixes
+        .iter()
+        .find(|(unit, _)| magnitude >= *unit)
+        .unwrap_or(&prefixes[3]);
+    let scaled = value / unit.max(1.0);
+    let digits = match scaled.abs() {
+        small if small < 10.0 => 2,
+        middle if middle < 100.0 => 1,
+        _ => 0,
+    };
+    let text = format!("{scaled:.digits$}");
+    let text = if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        &text
+    };
+    format!("{text}{prefix}")
 }
 
 #[cfg(test)]
@@ -191,6 +205,25 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn counts_are_short() {
+        let texts = [
+            0.0,
+            7.0,
+            999.0,
+            1000.0,
+            26_386.0,
+            500_000.0,
+            1_524_000.0,
+            2.5e10,
+        ]
+        .map(short);
+        assert_eq!(
+            texts,
+            ["0", "7", "999", "1 k", "26.4 k", "500 k", "1.52 M", "25 G"]
+        );
     }
 
     #[test]

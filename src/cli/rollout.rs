@@ -5,14 +5,16 @@
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
 use ndarray::{ArrayD, Axis};
 
+use super::controls;
 use super::npz::{self, Archive, Extent};
 use super::output::{self, Progress, note, say};
-use super::{controls, subject};
+use super::subject::{self, Subject};
 use crate::env::{Physics, Precision, Target};
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -26,7 +28,9 @@ use crate::tasks::Cause;
 ///
 /// The record holds time [T] s, qpos [T,N,nq], qvel [T,N,nv], act [T,N,na], xpos [T,N,nbody,3] m,
 /// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,0] (this version computes no sensors) and status [T,N]: 0, or the bits
-/// of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). There is no ncon, since this version computes no contacts. The host records float64, the GPU float32.
+/// of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). ncon [T,N] is there, and 0,
+/// where no pair of geoms could touch; elsewhere it is missing, since this version computes no contacts. The host records
+/// float64, the GPU float32.
 #[derive(Args)]
 #[command(after_help = "Examples:
   manyworlds rollout ant.xml --worlds 1024 --steps 500 --ctrl random --out ant.npz
@@ -71,7 +75,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.out {
         output::check_target(path)?;
     }
-    let model = subject::load_model(&arguments.model)?;
+    let subject = Subject::file(&arguments.model)?;
+    subject.warn();
+    let model = Arc::new(subject.model().clone());
     let plan = Plan::new(arguments, &model)?;
     let mut record = match &arguments.out {
         Some(_) => Some(Record::new(&model, &plan)?),
@@ -391,6 +397,13 @@ impl Record {
                 &[self.moments, plan.worlds, 0],
                 Vec::<f64>::new(),
             )?;
+            if subject::contact_pairs(model) == 0 {
+                file.add(
+                    "ncon",
+                    &[self.moments, plan.worlds],
+                    vec![0u32; self.status.len()],
+                )?;
+            }
             file.add("status", &[self.moments, plan.worlds], self.status)
         })
     }

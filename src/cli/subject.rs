@@ -28,25 +28,51 @@ pub(super) enum Subject {
         path: PathBuf,
         /// What it holds.
         model: Arc<Model>,
+        /// What the reader skipped, a line each.
+        warnings: Vec<String>,
     },
 }
 
 impl Subject {
-    /// Finds what `text` names: a file where it looks like one or is there, else a task.
+    /// Finds what `text` names: a file where it looks like one, or is one and no task is called that; else a task.
     pub(super) fn find(text: &str, registry: &Registry) -> Result<Self> {
         let path = Path::new(text);
         let looks_like_a_file = path.extension().is_some() || path.components().count() > 1;
-        if looks_like_a_file || path.exists() {
-            return Ok(Self::Model {
-                path: path.to_owned(),
-                model: load_model(path)?,
-            });
+        if looks_like_a_file || (registry.entry(text).is_err() && path.exists()) {
+            return Self::file(path);
         }
         let definition = Box::new(registry.load(text)?);
         Ok(Self::Task {
             definition,
             mjcf: registry.entry(text)?.model,
         })
+    }
+
+    /// The model in a file.
+    pub(super) fn file(path: &Path) -> Result<Self> {
+        let (model, warnings) = load_model(path)?;
+        Ok(Self::Model {
+            path: path.to_owned(),
+            model,
+            warnings,
+        })
+    }
+
+    /// Says what of the model has no effect.
+    pub(super) fn warn(&self) {
+        if let Self::Model { warnings, .. } = self {
+            for warning in warnings {
+                note!("warning: {warning}");
+            }
+        }
+        let pairs = contact_pairs(self.model());
+        if pairs > 0 {
+            note!(
+                "warning: {}: {pairs} pairs of geoms could touch; this version computes no contacts, so they pass through \
+                 each other",
+                self.name()
+            );
+        }
     }
 
     /// The task's name, or the file's.
@@ -121,19 +147,42 @@ impl Drop for ModelFile {
     }
 }
 
-/// Reads and compiles a model; what the reader skipped is said.
-pub(super) fn load_model(path: &Path) -> Result<Arc<Model>> {
+/// Pairs of geoms that MuJoCo would test for contact, by its rules (Computation, Collision, Selection); this version lets
+/// them pass through each other.
+pub(super) fn contact_pairs(model: &Model) -> usize {
+    if !model.opt.flags.contact || !model.opt.flags.constraint {
+        return 0;
+    }
+    let weld = |body: usize| model.body_weldid[body];
+    let parent = |body: usize| weld(model.body_parentid[weld(body)]);
+    let related = |a: usize, b: usize| {
+        // The world is nobody's parent here: what stands on it must not fall through it.
+        let child =
+            (weld(b) != 0 && parent(a) == weld(b)) || (weld(a) != 0 && parent(b) == weld(a));
+        model.opt.flags.filterparent && child
+    };
+    let excluded = |a: usize, b: usize| model.exclude_bodies.contains(&[a.min(b), a.max(b)]);
+    let may_touch = |g: usize, h: usize| {
+        let (a, b) = (model.geom_bodyid[g], model.geom_bodyid[h]);
+        let affine = model.geom_contype[g] & model.geom_conaffinity[h] != 0
+            || model.geom_contype[h] & model.geom_conaffinity[g] != 0;
+        affine && weld(a) != weld(b) && !related(a, b) && !excluded(a, b)
+    };
+    let dynamic =
+        (0..model.ngeom).map(|g| (g + 1..model.ngeom).filter(|h| may_touch(g, *h)).count());
+    dynamic.sum::<usize>() + model.npair
+}
+
+/// Reads and compiles a model; also what the reader skipped.
+fn load_model(path: &Path) -> Result<(Arc<Model>, Vec<String>)> {
     if path.is_dir() {
         return Err(Error::invalid("is a folder")
             .context(path.display())
             .hint("name an MJCF file in it"));
     }
     let scene = mjcf::load(path)?;
-    for warning in &scene.warnings {
-        note!("warning: {warning}");
-    }
     let model = Model::compile(&scene).map_err(|error| error.context(path.display()))?;
-    Ok(Arc::new(model))
+    Ok((Arc::new(model), scene.warnings))
 }
 
 /// Opens the graphics device and says which one it is.
@@ -141,4 +190,36 @@ pub(super) fn open_device() -> Result<Context> {
     let context = Context::new(&Options::default())?;
     note!("device: {}", context.info());
     Ok(context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(body: &str, more: &str) -> usize {
+        let text = format!("<mujoco><worldbody>{body}</worldbody>{more}</mujoco>");
+        let scene = mjcf::parse("test.xml", &text, ".").unwrap_or_else(|error| panic!("{error}"));
+        contact_pairs(&Model::compile(&scene).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    #[test]
+    fn pairs_that_could_touch_are_counted_by_mujocos_rules() {
+        let floor = r#"<geom type="plane" size="1 1 1"/>"#;
+        let ball = r#"<body name="a"><freejoint/><geom size="1"/></body>"#;
+        assert_eq!(pairs(&format!("{floor}{ball}"), ""), 1);
+        let other = r#"<body name="b"><freejoint/><geom size="1"/></body>"#;
+        assert_eq!(pairs(&format!("{floor}{ball}{other}"), ""), 3);
+        let exclude = r#"<contact><exclude body1="b" body2="a"/></contact>"#;
+        assert_eq!(pairs(&format!("{floor}{ball}{other}"), exclude), 2);
+        let off = r#"<option><flag contact="disable"/></option>"#;
+        assert_eq!(pairs(&format!("{floor}{ball}{other}"), off), 0);
+        // Parent and child do not touch, grandparent and grandchild do.
+        let joint = r#"<joint type="hinge"/><geom size="1"/>"#;
+        let chain = format!(
+            "<body><freejoint/><geom size=\"1\"/><body>{joint}<body>{joint}</body></body></body>"
+        );
+        assert_eq!(pairs(&chain, ""), 1);
+        let ghost = r#"<body><freejoint/><geom size="1" contype="0" conaffinity="0"/></body>"#;
+        assert_eq!(pairs(&format!("{floor}{ghost}"), ""), 0);
+    }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::inertia::{self, Lump};
+use super::locate;
 use super::tree::MINVAL;
 use crate::error::Result;
 use crate::scene::kinds::{Object, Sensor};
@@ -73,13 +74,12 @@ impl Fuser<'_> {
 
     fn merges(&self, body: &Body) -> bool {
         let (bodies, sites) = &self.kept;
-        body.joints.is_empty()
-            && !body.mocap
-            && !(bodies.contains(body.name.as_str()) && !body.name.is_empty())
-            && !body
-                .sites
-                .iter()
-                .any(|site| sites.contains(site.name.as_str()))
+        let named = bodies.contains(body.name.as_str());
+        let loaded = body
+            .sites
+            .iter()
+            .any(|site| sites.contains(site.name.as_str()));
+        body.joints.is_empty() && !body.mocap && !named && !loaded
     }
 
     /// Gives the parent the inertia of both.
@@ -92,7 +92,9 @@ impl Fuser<'_> {
             return Ok(());
         }
         other.pose = child.pose.then(&other.pose);
-        self.set_inertia(parent, inertia::sum(&[own, other])?);
+        let sum = inertia::sum(&[own, other])
+            .map_err(|error| locate(&parent.place, "body", &parent.name, error))?;
+        self.set_inertia(parent, sum);
         Ok(())
     }
 
@@ -145,5 +147,6 @@ fn kept(scene: &Scene) -> (HashSet<&str>, HashSet<&str>) {
     let sites = loads
         .filter_map(|sensor| sensor.object.as_ref())
         .map(|(_, name)| name.as_str());
+    bodies.remove("");
     (bodies, sites.collect())
 }

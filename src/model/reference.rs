@@ -91,9 +91,9 @@ impl Reference {
 
         // The centre of mass of each tree under the world, so that numbers stay small far away.
         let mut moment = vec![[0.0; 3]; model.nbody];
-        for b in 1..model.nbody {
+        for (b, &center) in xipos.iter().enumerate() {
             let root = model.body_rootid[b];
-            moment[root] = pose::add(moment[root], pose::scale(xipos[b], model.body_mass[b]));
+            moment[root] = pose::add(moment[root], pose::scale(center, model.body_mass[b]));
         }
         let origin: Vec<_> = (0..model.nbody)
             .map(|b| match model.body_subtreemass[model.body_rootid[b]] {

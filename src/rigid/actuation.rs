@@ -57,8 +57,8 @@ pub(super) fn actuation(
     if model.nu == 0 || !model.opt.flags.actuation {
         return out;
     }
-    for actuator in 0..model.nu {
-        drive(cx, state, ctrl[actuator], actuator, &mut out);
+    for (actuator, &ctrl) in ctrl.iter().enumerate() {
+        drive(cx, state, ctrl, actuator, &mut out);
     }
     if let Some(gravcomp) = gravcomp {
         for dof in (0..model.nv).filter(|&dof| model.jnt_actgravcomp[model.dof_jntid[dof]]) {
@@ -194,7 +194,7 @@ pub(super) fn advance(
     if !model.opt.flags.actuation {
         return next;
     }
-    for actuator in 0..model.nu {
+    for (actuator, lever) in transmission.iter().enumerate() {
         let Some(address) = model.actuator_actadr[actuator] else {
             continue;
         };
@@ -206,7 +206,7 @@ pub(super) fn advance(
         next[address] = next_activation(cx, actuator, act[address], rate);
         let integrates = model.actuator_dyntype[actuator] == Dynamics::Integrator;
         if let (Some(period), true) = (setpoint_period(cx, actuator), integrates) {
-            next[address] = nearest_turn(next[address], transmission[actuator].length, period);
+            next[address] = nearest_turn(next[address], lever.length, period);
         }
     }
     next

@@ -24,7 +24,7 @@ pub(super) struct JointBlocks {
 
 impl JointBlocks {
     /// A diagonal matrix (`[nv]`).
-    pub fn from_diagonal(model: &Model, diagonal: &[Var]) -> Self {
+    pub(super) fn from_diagonal(model: &Model, diagonal: &[Var]) -> Self {
         let row = |dof: usize, i: usize| {
             let mut row = vec![Var::ZERO; i];
             row.push(diagonal[dof + i]);
@@ -41,7 +41,13 @@ impl JointBlocks {
     }
 
     /// Adds `weight · v vᵀ` for a sparse v (degree of freedom, coefficient) within one joint.
-    pub fn add_outer(&mut self, model: &Model, joint: usize, v: &[(usize, Var)], weight: Var) {
+    pub(super) fn add_outer(
+        &mut self,
+        model: &Model,
+        joint: usize,
+        v: &[(usize, Var)],
+        weight: Var,
+    ) {
         let first = model.jnt_dofadr[joint];
         for &(a, x) in v {
             for &(b, y) in v.iter().filter(|&&(b, _)| b <= a) {
@@ -51,12 +57,12 @@ impl JointBlocks {
     }
 
     /// An entry of a joint's block.
-    pub fn get(&self, joint: usize, i: usize, j: usize) -> Var {
+    pub(super) fn get(&self, joint: usize, i: usize, j: usize) -> Var {
         self.blocks[joint][i.max(j)][i.min(j)]
     }
 
     /// The sum with another matrix.
-    pub fn plus(&self, other: &Self) -> Self {
+    pub(super) fn plus(&self, other: &Self) -> Self {
         let mut sum = self.clone();
         let pairs = sum
             .blocks
@@ -69,7 +75,7 @@ impl JointBlocks {
     }
 
     /// The product with a vector (`[nv]`).
-    pub fn mul(&self, model: &Model, x: &[Var]) -> Vec<Var> {
+    pub(super) fn mul(&self, model: &Model, x: &[Var]) -> Vec<Var> {
         let mut product = Vec::with_capacity(x.len());
         for joint in 0..model.njnt {
             let dofs = model.joint_dofs(joint);
@@ -86,7 +92,7 @@ impl JointBlocks {
     }
 
     /// Whether every entry is the constant zero.
-    pub fn is_zero(&self) -> bool {
+    pub(super) fn is_zero(&self) -> bool {
         self.blocks
             .iter()
             .flatten()
@@ -209,10 +215,11 @@ impl Sweep<'_> {
                 let factor = d[i][j] * inverse;
                 force[j] = force[j] - force[i] * factor;
                 load[j] = load[j] - load[i] * factor;
-                for m in 0..=j {
-                    let reduced = d[i][m] * factor;
-                    d[j][m] -= reduced;
-                }
+                let (rows, this) = d.split_at_mut(i);
+                rows[j]
+                    .iter_mut()
+                    .zip(&this[0])
+                    .for_each(|(entry, &coupled)| *entry -= coupled * factor);
             }
             *k = k.minus_outer(force[i], inverse);
             *p += force[i] * (inverse * load[i]);

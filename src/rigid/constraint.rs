@@ -32,7 +32,7 @@ pub(super) struct Row {
 
 impl Row {
     /// `J x`
-    pub fn along(&self, x: &[Var]) -> Var {
+    pub(super) fn along(&self, x: &[Var]) -> Var {
         self.jacobian.iter().map(|&(dof, arm)| arm * x[dof]).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! The gyroscopic part of `implicitfast` for free bodies that carry nothing (`mjd_freeMhat`).
+//! The gyroscopic part of `implicitfast` for free bodies that carry nothing that moves (`mjd_freeMhat`).
 //!
 //! For such a body MuJoCo adds the derivative of the bias force to the implicit matrix, which makes it unsymmetric,
 //! six by six, and apart from everything else.
@@ -11,7 +11,7 @@ use super::inertia::LinkInertia;
 use super::state::State;
 use super::{Context, Forward};
 
-/// Replaces the accelerations `qacc` of all free bodies that carry nothing.
+/// Replaces the accelerations `qacc` of all free bodies that carry nothing but what is welded to them.
 ///
 /// `derivative` is the time step times the negative derivative of all other forces by the velocity.
 pub(super) fn implicit(
@@ -131,10 +131,12 @@ fn solve(mut a: [[Var; 6]; 6], [linear, angular]: [Vec3; 2]) -> [Vec3; 2] {
         inverse[i] = a[i][i].recip();
         for row in i + 1..6 {
             let factor = a[row][i] * inverse[i];
-            for column in i + 1..6 {
-                let reduced = factor * a[i][column];
-                a[row][column] -= reduced;
-            }
+            let pivot = a[i];
+            a[row]
+                .iter_mut()
+                .zip(pivot)
+                .skip(i + 1)
+                .for_each(|(entry, above)| *entry -= factor * above);
             let reduced = factor * x[i];
             x[row] -= reduced;
         }

@@ -13,6 +13,7 @@ use crate::model::{Joint, Model};
 use crate::trace::Var;
 
 use super::Context;
+use super::parameters::Parameters;
 use super::tree::Tree;
 
 /// Where everything is.
@@ -58,6 +59,33 @@ impl Kinematics {
     /// A body's centre of mass relative to `origin`, world axes, m.
     pub(super) fn com_offset(&self, cx: &Context<'_>, body: usize) -> Vec3 {
         self.offset[body] + self.xmat[body] * cx.parameters.body_ipos[body]
+    }
+
+    /// A body's inertial frame: its centre of mass and principal axes (`xipos`, `ximat`).
+    pub fn inertial(&self, parameters: &Parameters, body: usize) -> Frame {
+        self.frame(
+            body,
+            parameters.body_ipos[body],
+            parameters.body_iquat[body],
+        )
+    }
+
+    /// A geom's frame (`geom_xpos`, `geom_xmat`).
+    pub fn geom(&self, model: &Model, parameters: &Parameters, geom: usize) -> Frame {
+        self.frame(
+            model.geom_bodyid[geom],
+            parameters.geom_pos[geom],
+            parameters.geom_quat[geom],
+        )
+    }
+
+    /// A site's frame (`site_xpos`, `site_xmat`).
+    pub fn site(&self, model: &Model, parameters: &Parameters, site: usize) -> Frame {
+        self.frame(
+            model.site_bodyid[site],
+            parameters.site_pos[site],
+            parameters.site_quat[site],
+        )
     }
 
     /// A frame that is fixed in a body, by its position and orientation there.

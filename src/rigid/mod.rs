@@ -35,11 +35,13 @@ use crate::math::Motion;
 use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, stage};
 
-use actuation::Lever;
+use actuation::{Actuation, Lever};
 use articulated::JointBlocks;
 use inertia::LinkInertia;
 use placement::Fixed;
+use solve::{Problem, Rounds};
 use tree::Tree;
+use velocity::Velocity;
 
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
@@ -149,6 +151,26 @@ pub fn forward(
     )
 }
 
+/// Frames and velocities at a state: the part of [`forward`] that needs no inputs. The velocities are `cvel`, `[nbody]`.
+pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
+    let tree = Tree::new(model);
+    let cx = Context::new(model, parameters, &tree);
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let velocity = stage("velocity", || {
+        velocity::velocity(&cx, &kinematics, &state.qvel)
+    });
+    (kinematics, of_bodies(&cx, &velocity.cvel))
+}
+
+/// `[nbody]` The motions of the links (`[links]`) that bodies belong to; none for bodies fixed in the world.
+fn of_bodies(cx: &Context<'_>, links: &[Motion]) -> Vec<Motion> {
+    cx.tree
+        .body_link
+        .iter()
+        .map(|link| link.map_or(Motion::ZERO, |link| links[link]))
+        .collect()
+}
+
 /// What all stages read.
 struct Context<'a> {
     model: &'a Model,
@@ -175,14 +197,29 @@ struct Inputs<'a> {
     applied: &'a Applied,
 }
 
-fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward {
-    let model = cx.model;
-    assert_eq!(
-        inputs.ctrl.len(),
-        model.nu,
-        "ctrl has one number per actuator"
-    );
+/// Everything that does not depend on constraints.
+struct Smooth {
+    kinematics: Kinematics,
+    inertia: Vec<LinkInertia>,
+    velocity: Velocity,
+    actuation: Actuation,
+    armature: JointBlocks,
+    qfrc_smooth: Vec<Var>,
+}
 
+impl Smooth {
+    fn problem(&self, rounds: Rounds) -> Problem<'_> {
+        Problem {
+            kinematics: &self.kinematics,
+            inertia: &self.inertia,
+            armature: &self.armature,
+            tau: &self.qfrc_smooth,
+            rounds,
+        }
+    }
+}
+
+fn smooth(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Smooth {
     let kinematics = stage("kinematics", || kinematics::kinematics(cx, &state.qpos));
     let inertia = stage("inertia", || inertia::inertia(cx, &kinematics));
     let velocity = stage("velocity", || {
@@ -191,80 +228,63 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
     let passive = stage("passive", || {
         passive::passive(cx, &kinematics, &velocity, state)
     });
+    let gravcomp = passive.gravcomp.as_deref();
     let actuation = stage("actuation", || {
-        actuation::actuation(
-            cx,
-            &kinematics,
-            state,
-            inputs.ctrl,
-            passive.gravcomp.as_deref(),
-        )
+        actuation::actuation(cx, &kinematics, state, inputs.ctrl, gravcomp)
     });
     let wrenches = stage("applied", || {
-        applied::wrenches(cx, &kinematics, inputs.applied, passive.wrenches)
+        applied::wrenches(cx, &kinematics, inputs.applied, &passive.wrenches)
     });
     let bias = stage("bias", || {
         bias::bias(cx, &kinematics, &inertia, &velocity, &wrenches)
     });
-
     let qfrc_smooth = stage("smooth", || {
-        let gravcomp = passive::passive_gravcomp(cx, passive.gravcomp);
-        let forces = [
-            &passive.qfrc,
-            &gravcomp,
-            &actuation.qfrc,
-            &inputs.applied.qfrc,
-        ];
+        let forces = [&passive.total(cx), &actuation.qfrc, &inputs.applied.qfrc];
         let total = |dof: usize| forces.iter().map(|force| force[dof]).sum::<Var>() - bias[dof];
-        (0..model.nv).map(total).collect::<Vec<Var>>()
+        (0..cx.model.nv).map(total).collect()
     });
-    let armature = JointBlocks::from_diagonal(model, &cx.parameters.dof_armature);
-    let rows = stage("constraint", || {
-        constraint::constraint(cx, &kinematics, state)
-    });
-    let problem = solve::Problem {
-        kinematics: &kinematics,
-        inertia: &inertia,
-        armature: &armature,
-        tau: &qfrc_smooth,
-    };
-    let solution = stage("solve", || problem.solve(cx, &rows, &state.active));
-
-    let at_rest = Motion::ZERO;
-    let cvel = cx
-        .tree
-        .body_link
-        .iter()
-        .map(|link| link.map_or(at_rest, |link| velocity.cvel[link]))
-        .collect();
-    Forward {
-        cvel,
-        qacc: solution.qacc,
-        qfrc_smooth,
-        qfrc_actuator: actuation.qfrc,
-        qfrc_constraint: solution.qfrc_constraint,
-        actuator_force: actuation.force,
-        act_dot: actuation.act_dot,
-        active: solution.active,
-        converged: solution.converged,
-        transmission: actuation.transmission,
-        force_vel: actuation.force_vel,
+    let armature = JointBlocks::from_diagonal(cx.model, &cx.parameters.dof_armature);
+    Smooth {
         kinematics,
         inertia,
+        velocity,
+        actuation,
         armature,
-        is_unconstrained: rows.is_empty(),
+        qfrc_smooth,
     }
 }
 
-/// Frames and velocities at a state: the part of [`forward`] that needs no inputs. The velocities are `cvel`, `[nbody]`.
-pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
-    let tree = Tree::new(model);
-    let cx = Context::new(model, parameters, &tree);
-    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
-    let velocity = stage("velocity", || {
-        velocity::velocity(&cx, &kinematics, &state.qvel)
+fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward {
+    assert_eq!(
+        inputs.ctrl.len(),
+        cx.model.nu,
+        "ctrl has one number per actuator"
+    );
+    let smooth = smooth(cx, state, inputs);
+    let rows = stage("constraint", || {
+        constraint::constraint(cx, &smooth.kinematics, state)
     });
-    let links = tree.body_link.iter();
-    let cvel = links.map(|link| link.map_or(Motion::ZERO, |link| velocity.cvel[link]));
-    (kinematics, cvel.collect())
+    let solution = stage("solve", || {
+        smooth
+            .problem(Rounds::DEFAULT)
+            .solve(cx, &rows, &state.active)
+    });
+
+    Forward {
+        cvel: of_bodies(cx, &smooth.velocity.cvel),
+        qacc: solution.qacc,
+        qfrc_smooth: smooth.qfrc_smooth,
+        qfrc_actuator: smooth.actuation.qfrc,
+        qfrc_constraint: solution.qfrc_constraint,
+        actuator_force: smooth.actuation.force,
+        act_dot: smooth.actuation.act_dot,
+        active: solution.active,
+        converged: solution.converged,
+        transmission: smooth.actuation.transmission,
+        force_vel: smooth.actuation.force_vel,
+        kinematics: smooth.kinematics,
+        inertia: smooth.inertia,
+        armature: smooth.armature,
+        is_unconstrained: rows.is_empty(),
+    }
 }

@@ -5,9 +5,9 @@
 
 use crate::math::{Quat, Vec3};
 use crate::model::Model;
-use crate::trace::Var;
+use crate::trace::{Carry, Slot, Var};
 
-/// The model's numbers, with [`Model`]'s names, shapes and units.
+/// The model's numbers, with [`Model`]'s names, shapes and units. As a [`Carry`] it visits all of them in this order.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     /// Simulation time step, s.
@@ -164,6 +164,58 @@ impl Parameters {
             actuator_forcerange: arrays(&model.actuator_forcerange),
             actuator_actrange: arrays(&model.actuator_actrange),
         }
+    }
+}
+
+impl Carry for Parameters {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.timestep.slots(visit);
+        self.gravity.slots(visit);
+        self.wind.slots(visit);
+        self.density.slots(visit);
+        self.viscosity.slots(visit);
+        self.qpos0.slots(visit);
+        self.qpos_spring.slots(visit);
+        self.body_pos.slots(visit);
+        self.body_quat.slots(visit);
+        self.body_ipos.slots(visit);
+        self.body_iquat.slots(visit);
+        self.body_mass.slots(visit);
+        self.body_inertia.slots(visit);
+        self.body_invweight0.slots(visit);
+        self.body_gravcomp.slots(visit);
+        self.jnt_pos.slots(visit);
+        self.jnt_axis.slots(visit);
+        self.jnt_stiffness.slots(visit);
+        self.jnt_range.slots(visit);
+        self.jnt_margin.slots(visit);
+        self.jnt_solref.slots(visit);
+        self.jnt_solimp.slots(visit);
+        self.jnt_actfrcrange.slots(visit);
+        self.dof_armature.slots(visit);
+        self.dof_damping.slots(visit);
+        self.dof_frictionloss.slots(visit);
+        self.dof_solref.slots(visit);
+        self.dof_solimp.slots(visit);
+        self.dof_invweight0.slots(visit);
+        self.geom_size.slots(visit);
+        self.geom_pos.slots(visit);
+        self.geom_quat.slots(visit);
+        self.geom_friction.slots(visit);
+        self.geom_margin.slots(visit);
+        self.geom_gap.slots(visit);
+        self.geom_solmix.slots(visit);
+        self.geom_solref.slots(visit);
+        self.geom_solimp.slots(visit);
+        self.site_pos.slots(visit);
+        self.site_quat.slots(visit);
+        self.actuator_gear.slots(visit);
+        self.actuator_dynprm.slots(visit);
+        self.actuator_gainprm.slots(visit);
+        self.actuator_biasprm.slots(visit);
+        self.actuator_ctrlrange.slots(visit);
+        self.actuator_forcerange.slots(visit);
+        self.actuator_actrange.slots(visit);
     }
 }
 

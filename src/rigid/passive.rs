@@ -22,6 +22,20 @@ pub(super) struct Passive {
     pub wrenches: Vec<Force>,
 }
 
+impl Passive {
+    /// `[nv]` Generalized forces, with gravity compensation on the joints where it does not count as actuation.
+    pub(super) fn total(&self, cx: &Context<'_>) -> Vec<Var> {
+        let mut total = self.qfrc.clone();
+        if let Some(gravcomp) = &self.gravcomp {
+            let acts = |dof: usize| cx.model.jnt_actgravcomp[cx.model.dof_jntid[dof]];
+            (0..total.len())
+                .filter(|&dof| !acts(dof))
+                .for_each(|dof| total[dof] += gravcomp[dof]);
+        }
+        total
+    }
+}
+
 /// All passive forces. MuJoCo computes none of them when both springs and dampers are switched off.
 pub(super) fn passive(
     cx: &Context<'_>,
@@ -103,16 +117,6 @@ fn gravity_compensation(cx: &Context<'_>, at: &Kinematics) -> Option<Vec<Var>> {
         }
     }
     Some(project(cx, at, wrenches))
-}
-
-/// `[nv]` Gravity compensation on the joints where it does not count as actuation.
-pub(super) fn passive_gravcomp(cx: &Context<'_>, gravcomp: Option<Vec<Var>>) -> Vec<Var> {
-    let model = cx.model;
-    let mut passive = gravcomp.unwrap_or_else(|| vec![Var::ZERO; model.nv]);
-    for dof in (0..model.nv).filter(|&dof| model.jnt_actgravcomp[model.dof_jntid[dof]]) {
-        passive[dof] = Var::ZERO;
-    }
-    passive
 }
 
 /// Drag of the medium on a box with each body's inertia (`mj_inertiaBoxFluidModel`).

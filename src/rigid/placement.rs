@@ -15,7 +15,7 @@ pub(super) struct Fixed {
 
 impl Fixed {
     /// No displacement.
-    pub fn identity() -> Self {
+    pub(super) fn identity() -> Self {
         Self {
             pos: Vec3::ZERO,
             quat: Quat::IDENTITY,
@@ -23,7 +23,7 @@ impl Fixed {
     }
 
     /// `inner`, given in this frame, in the frame this one is given in.
-    pub fn then(self, inner: Self) -> Self {
+    pub(super) fn then(self, inner: Self) -> Self {
         Self {
             pos: self.pos + self.quat.to_mat() * inner.pos,
             quat: self.quat * inner.quat,

@@ -17,14 +17,28 @@ use super::constraint::Row;
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 
-/// Rounds in which every disagreeing row is exchanged.
-const FULL_ROUNDS: u32 = 8;
-/// Rounds in which a disagreement must be more than rounding: see [`TOLERANCE`].
-const EXACT_ROUNDS: u32 = 4;
-/// All rounds.
-const ROUNDS: u32 = 48;
-/// After [`EXACT_ROUNDS`], a row changes sides only for a residual above this part of its terms. In `f32` a row
-/// whose force is nearly zero may otherwise change sides for ever; its force is then as small as the rounding.
+/// When the search for the rows that push changes its manner, counted in rounds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rounds {
+    /// Before this round any disagreement counts, afterwards only one above [`TOLERANCE`].
+    pub exact: u32,
+    /// Before this round every row that disagrees is exchanged, afterwards only the first.
+    pub full: u32,
+    /// Where the search gives up.
+    pub all: u32,
+}
+
+impl Rounds {
+    /// What substeps use.
+    pub(super) const DEFAULT: Self = Self {
+        exact: 4,
+        full: 8,
+        all: 64,
+    };
+}
+
+/// After some rounds, a row changes sides only for a residual above this part of its terms. In `f32` a row whose force
+/// is nearly zero may otherwise change sides for ever; its force is then as small as the rounding.
 const TOLERANCE: f64 = 1e-5;
 
 /// Constrained accelerations.
@@ -48,11 +62,12 @@ pub(super) struct Problem<'a> {
     pub armature: &'a JointBlocks,
     /// `[nv]` All forces but the constraints'.
     pub tau: &'a [Var],
+    pub rounds: Rounds,
 }
 
 impl Problem<'_> {
     /// Solves under constraint rows, starting from those that pushed `before`.
-    pub fn solve(&self, cx: &Context<'_>, rows: &[Row], before: &[Bits]) -> Solution {
+    pub(super) fn solve(&self, cx: &Context<'_>, rows: &[Row], before: &[Bits]) -> Solution {
         if rows.is_empty() {
             return Solution {
                 qacc: articulated::solve(
@@ -74,13 +89,13 @@ impl Problem<'_> {
             .map(|(&present, &before)| present & before)
             .collect();
         let (active, qacc, converged) = repeat(
-            ROUNDS,
+            self.rounds.all,
             (warm, vec![Var::ZERO; cx.model.nv], Mask::from(false)),
             |(_, _, confirmed)| !*confirmed,
             |(active, _, _), round| {
                 let pushes = unpack(&active, rows.len());
                 let qacc = self.accelerations(cx, rows, &pushes);
-                let change = disagreement(rows, &qacc, &pushes, round);
+                let change = disagreement(rows, &qacc, &pushes, round.ge(self.rounds.exact));
                 let change: Vec<Bits> = change
                     .iter()
                     .zip(&present)
@@ -89,7 +104,11 @@ impl Problem<'_> {
                 let confirmed = change
                     .iter()
                     .fold(Mask::from(true), |all, &word| all & word.eq(0));
-                let exchanged = select(round.lt(FULL_ROUNDS), change.clone(), first_bit(&change));
+                let exchanged = select(
+                    round.lt(self.rounds.full),
+                    change.clone(),
+                    first_bit(&change),
+                );
                 let next = active
                     .iter()
                     .zip(exchanged)
@@ -142,8 +161,8 @@ fn push(cx: &Context<'_>, rows: &[Row], qacc: &[Var], pushes: &[Mask]) -> Vec<Va
 }
 
 /// The rows that should change sides at these accelerations: a row pushes where it falls short of its reference.
-fn disagreement(rows: &[Row], qacc: &[Var], pushes: &[Mask], round: Bits) -> Vec<Bits> {
-    let slack = select(round.lt(EXACT_ROUNDS), Var::ZERO, Var::from(TOLERANCE));
+fn disagreement(rows: &[Row], qacc: &[Var], pushes: &[Mask], lenient: Mask) -> Vec<Bits> {
+    let slack = select(lenient, Var::from(TOLERANCE), Var::ZERO);
     pack(rows.iter().zip(pushes).map(|(row, &pushing)| {
         let along = row.along(qacc);
         let band = slack * (along.abs() + row.aref.abs());
@@ -179,7 +198,125 @@ fn first_bit(words: &[Bits]) -> Vec<Bits> {
     let mut first = Vec::with_capacity(words.len());
     for &word in words {
         first.push(select(none_before, word & (Bits::ZERO - word), Bits::ZERO));
-        none_before = none_before & word.eq(0);
+        none_before &= word.eq(0);
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Model;
+    use crate::rigid::{Applied, Inputs, Parameters, State, Tree, smooth};
+    use crate::scene::mjcf;
+    use crate::trace::{HostMemory, Kind, Layout, record};
+
+    use super::*;
+
+    /// Exchanging one row at a time ends at the same set as exchanging all, from any start.
+    #[test]
+    fn single_exchanges_find_the_same_solution() {
+        const WORLDS: usize = 200;
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/models/humanoid_tree.xml"
+        );
+        let model = Model::compile(&mjcf::load(path).unwrap()).unwrap();
+        let mut layout = Layout::new();
+        let floats = layout.buffer("floats", Kind::F32);
+        let integers = layout.buffer("integers", Kind::U32);
+        let mut field = |name: &str, components: usize| layout.field(floats, name, components);
+        let (qpos, full, single) = (
+            field("qpos", model.nq),
+            field("full", model.nv),
+            field("single", model.nv),
+        );
+        let guess = layout.field(integers, "guess", State::active_words(&model));
+        let found = layout.field(integers, "found", 3);
+        let graph = record("pivots", &layout, || {
+            let (tree, parameters) = (Tree::new(&model), Parameters::constant(&model));
+            let cx = Context::new(&model, &parameters, &tree);
+            let state = State {
+                qpos: qpos.load_all(),
+                ..State::initial(&model)
+            };
+            let ctrl = vec![Var::ZERO; model.nu];
+            let inputs = Inputs {
+                ctrl: &ctrl,
+                applied: &Applied::none(&model),
+            };
+            let at = smooth(&cx, &state, &inputs);
+            let rows = super::super::constraint::constraint(&cx, &at.kinematics, &state);
+            let one_by_one = Rounds {
+                exact: 1000,
+                full: 0,
+                all: 1000,
+            };
+            let by_all = at.problem(Rounds::DEFAULT).solve(&cx, &rows, &state.active);
+            let by_one = at
+                .problem(one_by_one)
+                .solve(&cx, &rows, &guess.load_all_bits());
+            full.store_all(&by_all.qacc);
+            single.store_all(&by_one.qacc);
+            let present = rows.iter().fold(Bits::ZERO, |n, row| {
+                n + select(row.present, Bits::from(1), Bits::ZERO)
+            });
+            let as_bit = |mask: Mask| select(mask, Bits::from(1), Bits::ZERO);
+            found.store_all_bits(&[as_bit(by_all.converged), as_bit(by_one.converged), present]);
+        });
+        let mut memory = HostMemory::<f64>::new(&layout, WORLDS);
+        for world in 0..WORLDS {
+            for i in 0..model.nq {
+                let bent = if i < 7 {
+                    0.0
+                } else {
+                    1.5 * ((1 + i * i + 37 * world) as f64).sin()
+                };
+                memory.set(qpos, i, world, model.qpos0[i] + bent);
+            }
+            memory.set_bits(guess, 0, world, (world as u32).wrapping_mul(0x9e37_79b9));
+        }
+        graph.interpret(&mut memory, &[], 0..WORLDS);
+        let mut rows = 0;
+        for world in 0..WORLDS {
+            assert_eq!(
+                [
+                    memory.get_bits(found, 0, world),
+                    memory.get_bits(found, 1, world)
+                ],
+                [1, 1]
+            );
+            rows += memory.get_bits(found, 2, world);
+            for (a, b) in memory
+                .row(full, world)
+                .iter()
+                .zip(memory.row(single, world))
+            {
+                assert!(
+                    (a - b).abs() <= 1e-9 * a.abs().max(1.0),
+                    "world {world}: {a} is not {b}"
+                );
+            }
+        }
+        assert!(rows > 5 * WORLDS as u32, "many limits are exceeded: {rows}");
+    }
+
+    /// The lowest bit of several words.
+    #[test]
+    fn the_first_bit_is_alone() {
+        let constant = |words: &[u32]| {
+            words
+                .iter()
+                .map(|&word| Bits::from(word))
+                .collect::<Vec<_>>()
+        };
+        let first = |words: &[u32]| {
+            first_bit(&constant(words))
+                .iter()
+                .map(|word| word.as_constant())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(first(&[0b1100, 0b1]), [Some(0b100), Some(0)]);
+        assert_eq!(first(&[0, 1 << 31]), [Some(0), Some(1 << 31)]);
+        assert_eq!(first(&[0, 0]), [Some(0), Some(0)]);
+    }
 }

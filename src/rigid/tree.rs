@@ -37,7 +37,7 @@ pub(super) struct Link {
 
 impl Tree {
     /// Finds the links of a model.
-    pub fn new(model: &Model) -> Self {
+    pub(super) fn new(model: &Model) -> Self {
         let mut links: Vec<Link> = Vec::new();
         let mut body_link = vec![None; model.nbody];
         for body in 1..model.nbody {
@@ -65,16 +65,11 @@ impl Tree {
         }
         Self { links, body_link }
     }
-
-    /// The body at whose position a body's tree has its origin; none for bodies fixed in the world.
-    pub fn origin_body(&self, body: usize) -> Option<usize> {
-        self.body_link[body].map(|link| self.links[self.links[link].root].body)
-    }
 }
 
 impl Link {
     /// Whether it is a free body without anything attached that moves.
-    pub fn is_lone_free_body(&self, model: &Model) -> bool {
+    pub(super) fn is_lone_free_body(&self, model: &Model) -> bool {
         self.joints.len() == 1
             && model.jnt_type[self.joints.start] == Joint::Free
             && !self.has_children

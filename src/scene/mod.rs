@@ -10,14 +10,16 @@ pub mod mjcf;
 mod options;
 mod place;
 pub(crate) mod pose;
+mod shapes;
 mod tree;
 
 pub use elements::{Actuator, Custom, CustomValue, Exclude, Keyframe, Material, Pair, Sensor};
 pub use options::{Flags, Options, Statistics};
 pub use place::Place;
 pub use pose::Pose;
-pub(crate) use tree::between;
-pub use tree::{Body, Camera, Geom, Inertia, Inertial, Joint, Light, SOLIMP, SOLREF, Site};
+pub(crate) use shapes::between;
+pub use shapes::{Geom, Site};
+pub use tree::{Body, Camera, Inertia, Inertial, Joint, Light, SOLIMP, SOLREF};
 
 /// A scene: what [`Model::compile`](crate::model::Model::compile) makes a model from.
 #[derive(Clone, Debug, PartialEq)]

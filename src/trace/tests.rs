@@ -391,8 +391,7 @@ fn stages_are_counted_and_printed() {
 /// A program over a stack of values, so that every byte string is a valid one.
 fn random_program(bytes: &[u8], inputs: &[Var]) -> Vec<Var> {
     let mut stack: Vec<Var> = inputs.to_vec();
-    let mut bytes = bytes.iter().copied();
-    while let Some(op) = bytes.next() {
+    for op in bytes.iter().copied() {
         let pick = |offset: u8| stack[(stack.len() + usize::from(offset)) / 2 % stack.len()];
         let (a, b) = (pick(op >> 4), pick(op & 15));
         let constant = Var::from([0.0, 1.0, -1.0, 0.5, 3.0][usize::from(op) % 5]);

@@ -53,6 +53,12 @@ pub trait Environment {
         Ok(())
     }
 
+    /// What a recording shows of the first `worlds` worlds beside what the policy sees: names and `[worlds, n]` values,
+    /// for example `qpos`.
+    fn state(&self, _worlds: usize) -> Result<Vec<(String, Vec<f32>)>> {
+        Ok(Vec::new())
+    }
+
     /// Called between two rollouts, for curricula; `stats` are those of the rollout just finished.
     fn on_iteration(&mut self, _iteration: u64, _stats: &EpisodeStats) -> Result<()> {
         Ok(())

@@ -69,6 +69,9 @@ pub fn evaluate(
         environment.spec().max_episode_steps.unwrap_or(100_000) * (episodes.div_ceil(worlds) + 1);
     let mut obs = environment.reset(Some(seed))?;
     for _ in 0..=limit {
+        if let Some(recording) = recording.as_deref_mut() {
+            recording.begin(environment)?;
+        }
         let actions = policy.act(obs.policy()?);
         let step = environment.step(actions.clone())?;
         let scalars = Scalars::read(&step);
@@ -175,11 +178,14 @@ impl Tally {
     }
 }
 
-/// Observations, actions and scalars of the first few worlds, for a look at what the policy does.
+/// States, observations, actions and scalars of the first few worlds, for a look at what the policy does.
 #[derive(Debug)]
 pub struct Recording {
     worlds: usize,
     steps: usize,
+    control_dt: f64,
+    /// By name, as the environment gives them.
+    states: Vec<(String, Vec<f32>)>,
     obs: Vec<f32>,
     actions: Vec<f32>,
     scalars: [Vec<f32>; 4],
@@ -191,10 +197,25 @@ impl Recording {
         Self {
             worlds,
             steps: 0,
+            control_dt: 0.0,
+            states: Vec::new(),
             obs: Vec::new(),
             actions: Vec::new(),
             scalars: Default::default(),
         }
+    }
+
+    /// Before a step: the states that its observations and actions belong to.
+    fn begin(&mut self, environment: &dyn Environment) -> Result<()> {
+        self.worlds = self.worlds.min(environment.num_envs());
+        self.control_dt = environment.spec().control_dt;
+        for (name, values) in environment.state(self.worlds)? {
+            match self.states.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, kept)) => kept.extend(values),
+                None => self.states.push((name, values)),
+            }
+        }
+        Ok(())
     }
 
     fn push(&mut self, obs: Tensor<2>, actions: Tensor<2>, step: &Scalars) {
@@ -211,12 +232,17 @@ impl Recording {
         }
     }
 
-    /// Writes `obs [T, n, D]`, `actions [T, n, A]`, and `reward`, `terminated`, `truncated`, `valid` `[T, n]`.
+    /// Writes `time [T]` (s, running on over episodes), the states (`qpos [T, n, nq]`, …), `obs [T, n, D]`, `actions [T, n, A]`, and `reward`, `terminated`, `truncated`, `valid` `[T, n]`.
     pub fn save(&self, path: &std::path::Path) -> Result<()> {
         let (t, n) = (self.steps, self.worlds);
         let width = |values: &[f32]| values.len() / (t * n).max(1);
         let temporary = path.with_extension("partial");
         let mut file = Writer::create(&temporary)?;
+        let time: Vec<f64> = (0..t).map(|step| step as f64 * self.control_dt).collect();
+        file.add("time", &[t], &time)?;
+        for (name, values) in &self.states {
+            file.add(name, &[t, n, width(values)], values)?;
+        }
         file.add("obs", &[t, n, width(&self.obs)], &self.obs)?;
         file.add("actions", &[t, n, width(&self.actions)], &self.actions)?;
         for (name, values) in ["reward", "terminated", "truncated", "valid"]

@@ -300,6 +300,15 @@ impl Environment for Worlds {
         })
     }
 
+    fn state(&self, worlds: usize) -> Result<Vec<(String, Vec<f32>)>> {
+        let first = |name: &str| {
+            let mut values = self.env.get(name)?;
+            values.truncate(values.len() / self.num_envs() * worlds.min(self.num_envs()));
+            Ok((name.to_owned(), values))
+        };
+        ["qpos", "qvel"].into_iter().map(first).collect()
+    }
+
     fn snapshot(&mut self) -> Result<Vec<u8>> {
         Ok(self.env.snapshot(None)?.to_bytes())
     }

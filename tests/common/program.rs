@@ -12,7 +12,7 @@ use ndarray::ArrayD;
 use ndarray_npy::NpzWriter;
 
 /// The program's output and status, run in `folder`.
-pub fn run_in(folder: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn run_in(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_manyworlds"))
         .args(arguments)
         .current_dir(folder)
@@ -22,11 +22,11 @@ pub fn run_in(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 /// A temporary folder, removed when dropped.
-pub struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     /// An empty folder of that name.
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("manyworlds-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).expect("a temporary folder");
@@ -34,17 +34,17 @@ impl Folder {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
     /// Writes a text file.
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.0.join(name), text).expect("a temporary file");
     }
 
     /// Writes an archive of zeros in float64.
-    pub fn write_npz(&self, name: &str, arrays: &[(&str, &[usize])]) {
+    pub(crate) fn write_npz(&self, name: &str, arrays: &[(&str, &[usize])]) {
         let arrays = arrays
             .iter()
             .map(|(name, shape)| (*name, ArrayD::<f64>::zeros(*shape)));
@@ -52,12 +52,12 @@ impl Folder {
     }
 
     /// Writes an archive with an array of int64.
-    pub fn write_npz_integers(&self, name: &str, array: &str, shape: &[usize]) {
+    pub(crate) fn write_npz_integers(&self, name: &str, array: &str, shape: &[usize]) {
         self.write_arrays(name, &[(array, ArrayD::<i64>::zeros(shape))]);
     }
 
     /// Writes an archive.
-    pub fn write_arrays<T: ndarray_npy::WritableElement>(
+    pub(crate) fn write_arrays<T: ndarray_npy::WritableElement>(
         &self,
         name: &str,
         arrays: &[(&str, ArrayD<T>)],

@@ -248,3 +248,73 @@ fn new_crates() {
     folder.write("taken", "");
     says(&folder, &["new", "taken"], &["taken", "exists"]);
 }
+
+#[cfg(feature = "learn")]
+#[test]
+fn wrong_tasks_and_settings() {
+    let folder = folder("settings");
+    says(&folder, &["train"], &["<TASK>"]);
+    says(
+        &folder,
+        &["train", "cartpol"],
+        &["cartpol", "did you mean `cartpole`"],
+    );
+    says(&folder, &["train", "pendulum.xml"], &["pendulum.xml"]);
+    let train = |setting: &'static str, parts: &[&str]| {
+        says(
+            &folder,
+            &["train", "cartpole", "--show-config", setting],
+            parts,
+        );
+    };
+    train("gamma=0.9", &["`gamma`", "did you mean `ppo.gamma`"]);
+    train("ppo.gama=0.9", &["`ppo.gama`", "did you mean `ppo.gamma`"]);
+    train(
+        "reward.alife.weight=2",
+        &["`reward.alife.weight`", "`reward.alive.weight`"],
+    );
+    train("ppo.gamma=2", &["ppo.gamma = 2", "between 0 and 1"]);
+    train("ppo.gamma=high", &["ppo.gamma", "float"]);
+    train("ppo.minibatches=0", &["ppo.minibatches"]);
+    train("reward.alive.weight=high", &["reward.alive.weight"]);
+    train("control_dt=0.05", &["control_dt"]);
+    train("nonsense", &["nonsense", "key=value"]);
+    says(
+        &folder,
+        &["train", "cartpole", "--worlds", "0"],
+        &["--worlds"],
+    );
+    says(&folder, &["train", "cartpole", "--seed", "-1"], &["-1"]);
+    says(
+        &folder,
+        &["train", "cartpole", "--out", "pendulum.xml"],
+        &["is a file", "--out"],
+    );
+    says(
+        &folder,
+        &["train", "cartpole", "--resume", "a", "--init-from", "b"],
+        &["--resume"],
+    );
+}
+
+#[cfg(feature = "learn")]
+#[test]
+fn runs_that_are_not_there() {
+    let folder = folder("no-runs");
+    std::fs::create_dir(folder.path().join("empty")).expect("a folder");
+    std::fs::create_dir_all(folder.path().join("broken/checkpoints/iteration_000001"))
+        .expect("a folder");
+    folder.write(
+        "broken/checkpoints/iteration_000001/state.npz",
+        "no archive",
+    );
+    folder.write("broken/config.toml", "seed = ");
+    for run in ["missing", "empty", "pendulum.xml", "broken"] {
+        says(&folder, &["eval", run], &[run]);
+        says(&folder, &["export", run, "--out", "policy"], &[run]);
+        says(&folder, &["replay", run], &[run]);
+        says(&folder, &["train", "cartpole", "--resume", run], &[run]);
+        says(&folder, &["train", "cartpole", "--init-from", run], &[run]);
+    }
+    assert!(!folder.path().join("runs").exists());
+}

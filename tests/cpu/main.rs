@@ -12,9 +12,12 @@ mod model;
 mod model_fields;
 mod random;
 mod rigid_common;
+mod rigid_math;
+mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
 mod scripts;
+mod task_world;
 mod tasks;
 mod tidy;
 #[cfg(feature = "learn")]

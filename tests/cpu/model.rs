@@ -2,11 +2,12 @@
 //! and for those that gymnasium and dm_control bring along.
 
 use std::collections::BTreeMap;
+use std::f64::consts::FRAC_PI_2;
 use std::path::{Path, PathBuf};
 
 use manyworlds::error::Kind;
 use manyworlds::model::Model;
-use manyworlds::scene::mjcf;
+use manyworlds::scene::{Actuator, Body, Geom, Inertial, Joint, Scene, Site, mjcf};
 use serde_json::Value;
 
 use crate::model_fields::fields;
@@ -82,7 +83,12 @@ fn flat(value: &Value) -> Vec<f64> {
 }
 
 fn names(model: &Model) -> Vec<(&'static str, Vec<&str>)> {
-    [
+    let sensors = model
+        .sensor_type
+        .iter()
+        .map(|kind| kind.keyword())
+        .collect();
+    let names = [
         ("body_names", &model.body_names),
         ("jnt_names", &model.jnt_names),
         ("geom_names", &model.geom_names),
@@ -93,9 +99,12 @@ fn names(model: &Model) -> Vec<(&'static str, Vec<&str>)> {
         ("actuator_names", &model.actuator_names),
         ("sensor_names", &model.sensor_names),
         ("key_names", &model.key_names),
-    ]
-    .map(|(kind, names)| (kind, names.iter().collect()))
-    .into()
+    ];
+    let names = names.map(|(kind, names)| (kind, names.iter().collect()));
+    names
+        .into_iter()
+        .chain([("sensor_kinds", sensors)])
+        .collect()
 }
 
 /// Our own models, sorted.
@@ -179,4 +188,89 @@ fn package_models_equal_mujocos_or_say_what_they_need() {
             "{needed} does not load"
         );
     }
+}
+
+/// The builder says the same as the file.
+#[test]
+fn a_scene_built_in_rust_compiles_to_the_same_model() {
+    let text = "<mujoco model='arm'><option timestep='0.01'/>
+        <worldbody>
+          <geom name='floor' type='plane' size='0 0 1'/>
+          <body name='upper' pos='0 0 1'>
+            <joint name='shoulder' axis='0 1 0' range='-90 90' damping='0.1' armature='0.01'/>
+            <geom name='bone' type='capsule' size='0.02 0.25' pos='0 0 -0.25' mass='1'/>
+            <body name='lower' pos='0 0 -0.5' quat='0 1 0 0'>
+              <joint name='elbow' type='slide'/>
+              <inertial pos='0 0 0.1' mass='0.5' diaginertia='0.01 0.02 0.03'/>
+              <site name='tip' pos='0 0 0.2'/>
+            </body>
+          </body>
+        </worldbody>
+        <actuator>
+          <motor name='torque' joint='shoulder' gear='5' ctrlrange='-1 1'/>
+          <position name='servo' joint='elbow' kp='10' kv='1' forcerange='-2 2'/>
+        </actuator></mujoco>";
+    let read = mjcf::parse("arm.xml", text, "").unwrap();
+
+    let mut built = Scene::new("arm");
+    built.options.timestep = 0.01;
+    built.world.geoms.push(Geom::plane().named("floor"));
+    built.world.add(
+        Body::new("upper")
+            .at([0.0, 0.0, 1.0])
+            .joint(
+                Joint::hinge("shoulder")
+                    .axis([0.0, 1.0, 0.0])
+                    .range([-FRAC_PI_2, FRAC_PI_2])
+                    .damping(0.1)
+                    .armature(0.01),
+            )
+            .geom(
+                Geom::capsule(0.02, 0.25)
+                    .named("bone")
+                    .at([0.0, 0.0, -0.25])
+                    .mass(1.0),
+            )
+            .body(
+                Body::new("lower")
+                    .at([0.0, 0.0, -0.5])
+                    .turned([0.0, 1.0, 0.0, 0.0])
+                    .joint(Joint::slide("elbow"))
+                    .inertial(Inertial::new(0.5, [0.0, 0.0, 0.1], [0.01, 0.02, 0.03]))
+                    .site(Site::new("tip").at([0.0, 0.0, 0.2])),
+            ),
+    );
+    built.actuators.push(
+        Actuator::motor("torque", "shoulder")
+            .gear(5.0)
+            .ctrlrange([-1.0, 1.0]),
+    );
+    built
+        .actuators
+        .push(Actuator::position("servo", "elbow", 10.0, 1.0).forcerange([-2.0, 2.0]));
+
+    assert_eq!(
+        Model::compile(&built).unwrap(),
+        Model::compile(&read).unwrap()
+    );
+
+    built.world.bodies[0].geoms[0].size[0] = f64::NAN;
+    let error = Model::compile(&built).unwrap_err().to_string();
+    assert!(
+        error.contains("model.rs:") && error.contains("size must be finite"),
+        "{error}"
+    );
+}
+
+/// What is only for drawing is said once.
+#[test]
+fn what_has_no_effect_is_one_warning() {
+    let text = "<mujoco><visual><map znear='1'/></visual>
+        <asset><texture name='t' file='nowhere.png'/><material name='m' texture='t'/><mesh name='s' file='s.stl'/>
+        <texture type='skybox' builtin='flat' width='8' height='8'/></asset>
+        <worldbody><geom type='mesh' mesh='s' contype='0' conaffinity='0'/></worldbody></mujoco>";
+    let scene = mjcf::parse("drawn.xml", text, "").unwrap();
+    let expected = "drawn.xml:1: without effect on the physics: <texture> (×2), <visual>, mesh 's'";
+    assert_eq!(scene.warnings, [expected]);
+    assert_eq!(Model::compile(&scene).unwrap().ngeom, 0);
 }

@@ -12,7 +12,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::oracle;
 use crate::rigid_common::{errors, record, with_integrator};
 
-const MODELS: u32 = 40;
+const MODELS: u32 = 24;
 const STATES: usize = 20;
 
 /// A joint's kind and its numbers between 0 and 1, used as the kind needs.

@@ -24,12 +24,9 @@ const ARROWS: &[(&str, &str)] = &[
         "env",
         "error trace math scene model rigid tasks gpu particles randomize render",
     ),
-    // The bridge implements the learner's trait; the learner knows no environment but through it.
-    (
-        "tensor",
-        "error trace scene model tasks gpu env render train",
-    ),
-    ("train", "error math tensor"),
+    ("tensor", "error trace gpu env"),
+    // Only `train/worlds.rs` needs what lies before `tensor`: it makes an environment of the simulator.
+    ("train", "error trace math gpu env tensor"),
     (
         "sim2real",
         "error trace math scene model rigid tasks gpu env tensor train",

@@ -10,7 +10,7 @@ use manyworlds::trace::Var;
 
 /// Counts its control steps. World i's episodes last as many steps as the `stop` parameter says; the reward of a step
 /// is its number, plus the action.
-pub struct Counting;
+pub(crate) struct Counting;
 
 /// A mass on a rail, 0.005 s a step.
 const MODEL: &str = r#"
@@ -71,7 +71,7 @@ impl Task for Counting {
 }
 
 /// A builder for the counting task with some lines of configuration.
-pub fn counting(config: &str) -> Builder {
+pub(crate) fn counting(config: &str) -> Builder {
     VecEnv::builder(
         Definition::new("counting", Box::new(Counting), MODEL, config)
             .expect("the test's task is right"),
@@ -79,7 +79,7 @@ pub fn counting(config: &str) -> Builder {
 }
 
 /// A builder for one of the crate's tasks.
-pub fn builtin(name: &str) -> Builder {
+pub(crate) fn builtin(name: &str) -> Builder {
     VecEnv::builder(
         Registry::builtin()
             .load(name)
@@ -88,7 +88,7 @@ pub fn builtin(name: &str) -> Builder {
 }
 
 /// The host in single precision, and the device where there is one.
-pub fn everywhere(test: impl Fn(Target<'_>)) {
+pub(crate) fn everywhere(test: impl Fn(Target<'_>)) {
     test(Target::Host(Precision::Single));
     if let Some(context) = crate::common::gpu::context() {
         test(Target::Gpu(&context));
@@ -96,14 +96,19 @@ pub fn everywhere(test: impl Fn(Target<'_>)) {
 }
 
 /// The device, where there is one.
-pub fn on_device(test: impl Fn(&Context)) {
+pub(crate) fn on_device(test: impl Fn(&Context)) {
     if let Some(context) = crate::common::gpu::context() {
         test(&context);
     }
 }
 
 /// An environment of the counting task.
-pub fn counting_env(target: Target<'_>, worlds: usize, mode: Autoreset, config: &str) -> VecEnv {
+pub(crate) fn counting_env(
+    target: Target<'_>,
+    worlds: usize,
+    mode: Autoreset,
+    config: &str,
+) -> VecEnv {
     counting(config)
         .worlds(worlds)
         .autoreset(mode)
@@ -112,7 +117,7 @@ pub fn counting_env(target: Target<'_>, worlds: usize, mode: Autoreset, config: 
 }
 
 /// Actions that differ between worlds and steps, and repeat for the same world and step.
-pub fn actions(streams: impl Iterator<Item = u32>, step: u32, per_world: usize) -> Vec<f32> {
+pub(crate) fn actions(streams: impl Iterator<Item = u32>, step: u32, per_world: usize) -> Vec<f32> {
     let one = |stream: u32, component: u32| {
         let mixed = (stream.wrapping_mul(0x9E37_79B9) ^ step.wrapping_mul(0x85EB_CA6B))
             .wrapping_add(component * 77);
@@ -125,12 +130,12 @@ pub fn actions(streams: impl Iterator<Item = u32>, step: u32, per_world: usize) 
 }
 
 /// The bits of floats: equality that tells NaNs and zeros apart.
-pub fn bits(values: &[f32]) -> Vec<u32> {
+pub(crate) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
 /// FNV-1a over bits.
-pub fn hash(values: impl IntoIterator<Item = u32>) -> u64 {
+pub(crate) fn hash(values: impl IntoIterator<Item = u32>) -> u64 {
     let bytes = values.into_iter().flat_map(u32::to_le_bytes);
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)

@@ -4,12 +4,17 @@
 mod common;
 #[path = "../common/oracle.rs"]
 mod oracle;
+#[path = "../common/program.rs"]
+mod program;
+
+mod cli_run;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
 mod env_physics;
 mod env_quarantine;
 mod env_support;
+mod examples;
 mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
@@ -18,6 +23,6 @@ mod math_device;
 mod tensor_bridge;
 mod trace_device;
 #[cfg(feature = "learn")]
-mod train_device;
-#[cfg(feature = "learn")]
 mod train_cartpole;
+#[cfg(feature = "learn")]
+mod train_device;

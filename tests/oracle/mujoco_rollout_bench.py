@@ -1,7 +1,7 @@
 """How fast MuJoCo C steps a model on this machine: the figure that ours is held against.
 
     python mujoco_rollout_bench.py MODEL.xml [--threads 1] [--worlds 64] [--steps 200] [--repeats 7]
-                                   [--no-constraints] [--ctrl random|zero] [--seed 0]
+                                   [--no-constraints] [--no-contacts] [--ctrl random|zero] [--seed 0]
 
 `mujoco.rollout` steps a batch of worlds on a number of threads, each with its own random controls (uniform in
 ctrlrange, or -1 … 1), from states that have settled for 100 steps, so that contacts are what they are in use. Prints
@@ -36,6 +36,7 @@ def arguments():
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--no-constraints", action="store_true", help="no contacts, limits, friction loss, equalities")
+    parser.add_argument("--no-contacts", action="store_true")
     parser.add_argument("--ctrl", choices=["random", "zero"], default="random")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -64,6 +65,8 @@ def main():
         fail(f"{args.model}: {error}")
     if args.no_constraints:
         model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONSTRAINT
+    if args.no_contacts:
+        model.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_CONTACT
 
     data = mujoco.MjData(model)
     if model.nkey:
@@ -104,6 +107,7 @@ def main():
                 "nv": model.nv,
                 "timestep": model.opt.timestep,
                 "constraints": not args.no_constraints,
+                "contacts": not (args.no_constraints or args.no_contacts),
                 "ctrl": args.ctrl,
                 "worlds": args.worlds,
                 "steps": args.steps,

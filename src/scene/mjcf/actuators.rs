@@ -157,15 +157,15 @@ impl Servo {
         if let Some(dampratio) = dampratio {
             a.biasprm[2] = dampratio;
         }
-        if element.tag == "position" {
-            if let Some(timeconst) = not_negative("timeconst")? {
-                a.dynprm[0] = timeconst;
-                a.dynamics = if timeconst == 0.0 {
-                    Dynamics::None
-                } else {
-                    Dynamics::FilterExact
-                };
-            }
+        if element.tag == "position"
+            && let Some(timeconst) = not_negative("timeconst")?
+        {
+            a.dynprm[0] = timeconst;
+            a.dynamics = if timeconst == 0.0 {
+                Dynamics::None
+            } else {
+                Dynamics::FilterExact
+            };
         }
         element.read("inheritrange", &mut a.inheritrange)?;
         if a.inheritrange > 0.0 && a.ctrlrange != [0.0; 2] {
@@ -206,10 +206,10 @@ impl Servo {
         let mut bias = [a.biasprm[0], a.biasprm[1], a.biasprm[2]];
         element.read_array("bias", &mut bias)?;
         a.biasprm[..3].copy_from_slice(&bias);
-        if let Some([diameter]) = element.array("diameter")? {
-            if diameter >= 0.0 {
-                a.gainprm[0] = PI / 4.0 * diameter * diameter;
-            }
+        if let Some([diameter]) = element.array("diameter")?
+            && diameter >= 0.0
+        {
+            a.gainprm[0] = PI / 4.0 * diameter * diameter;
         }
         self.set(Dynamics::Filter, Gain::Fixed, Bias::Affine);
         Ok(())

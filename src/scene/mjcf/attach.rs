@@ -1,7 +1,8 @@
 //! `<replicate>` and `<attach>`: subtrees copied with new names.
 //!
 //! A copy's names get a prefix and a suffix. What refers to the tree by name, such as an actuator,
-//! is copied along with every object that it refers to, as MuJoCo does.
+//! is copied along with every object that it refers to, as MuJoCo does. An attached model's options
+//! and keyframes stay behind, and a warning says so.
 
 use std::collections::HashSet;
 

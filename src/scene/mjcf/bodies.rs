@@ -130,14 +130,13 @@ impl Reader<'_> {
             _ => return Err(element.unknown("body", TAGS)),
         }
         element.finish()?;
-        if element.tag == "geom" {
-            if let Some(plugin) = element
+        if element.tag == "geom"
+            && let Some(plugin) = element
                 .children
                 .first()
                 .filter(|child| child.tag == "plugin")
-            {
-                return Err(plugin.unsupported("it is not supported yet"));
-            }
+        {
+            return Err(plugin.unsupported("it is not supported yet"));
         }
         element.leaf()
     }

@@ -123,8 +123,21 @@ impl Reader<'_> {
         for name in ["fitaabb", "usethread", "strippath", "saveinertial"] {
             element.read_bool(name, &mut false)?;
         }
-        // Directories of assets that nothing reads yet, and how MuJoCo reports conflicts.
-        element.ignore(&["meshdir", "texturedir", "assetdir", "conflict"]);
+        if let Some(policy) = element
+            .text("conflict")
+            .filter(|&policy| policy != "warning")
+        {
+            return Err(element.unsupported(format!("conflict '{policy}' is not supported yet")));
+        }
+        // Directories of assets that nothing reads yet, and how MuJoCo writes files.
+        element.ignore(&[
+            "meshdir",
+            "texturedir",
+            "assetdir",
+            "passthrough",
+            "savecanonical",
+            "savecompiled",
+        ]);
         element.finish()?;
         for child in &element.children {
             if child.tag != "lengthrange" {

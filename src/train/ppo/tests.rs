@@ -1,3 +1,5 @@
+//! PPO held to what is known in closed form: ratio 1 and KL 0 at the start, V = 1/(1 − γ) under timeouts, masks.
+
 use super::*;
 use crate::train::environment::CRITIC;
 use crate::train::problems::{CartPole, Drawn, Forever, Problem};

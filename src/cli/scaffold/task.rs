@@ -46,11 +46,17 @@ impl Task for Puck {
 
         // 1 at the target, 1/2 at the distance `reach`.
         let distance_squared = way[0].square() + way[1].square();
-        t.reward("near", (1.0 + distance_squared / w.param("reach").square()).recip());
+        t.reward(
+            "near",
+            (1.0 + distance_squared / w.param("reach").square()).recip(),
+        );
         t.reward("force", w.action()[0].square() + w.action()[1].square());
 
         let edge = w.param("table");
-        t.terminate("off_the_table", position[0].abs().gt(edge) | position[1].abs().gt(edge));
+        t.terminate(
+            "off_the_table",
+            position[0].abs().gt(edge) | position[1].abs().gt(edge),
+        );
     }
 
     fn reset(&self, init: &mut Init, _s: &mut TaskState, rng: &mut Rng) {
