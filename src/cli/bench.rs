@@ -1,7 +1,8 @@
 //! `bench`: how fast a task or a model runs here, and what that costs.
 //!
-//! Each figure is the median of seven repetitions with the smallest and the largest beside it. Actions are random, new
-//! for each repetition, and held in it; nothing is read back inside a repetition.
+//! Each figure is the median of seven repetitions with the smallest and the largest beside it. Actions are random and
+//! held: a model starts anew, with new controls, every 200 physics steps (as the peer does, so that both step the same
+//! kind of states); a task gets new ones for each repetition. Nothing is read back inside a repetition.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,6 +56,9 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+/// Physics steps after which a model starts anew: the peer's default too.
+const TRAJECTORY_STEPS: u32 = 200;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Peer {
@@ -198,16 +202,15 @@ impl Bench<'_> {
             physics.wait()
         })?;
         let ranges = controls::ranges(model);
-        let mut repetition = 0;
+        let worlds = self.worlds as usize;
+        let mut trajectory = 0;
         let rate = measure::rate(f64::from(self.worlds) * f64::from(substeps), |calls| {
-            repetition += 1;
-            physics.set_ctrl(&controls::random(
-                &ranges,
-                0,
-                repetition,
-                self.worlds as usize,
-            ))?;
-            for _ in 0..calls {
+            for call in 0..calls {
+                if call.is_multiple_of(TRAJECTORY_STEPS.div_ceil(substeps)) {
+                    trajectory += 1;
+                    physics.reset()?;
+                    physics.set_ctrl(&controls::random(&ranges, 0, trajectory, worlds))?;
+                }
                 physics.step(substeps)?;
             }
             physics.wait()

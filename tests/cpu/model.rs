@@ -83,7 +83,12 @@ fn flat(value: &Value) -> Vec<f64> {
 }
 
 fn names(model: &Model) -> Vec<(&'static str, Vec<&str>)> {
-    [
+    let sensors = model
+        .sensor_type
+        .iter()
+        .map(|kind| kind.keyword())
+        .collect();
+    let names = [
         ("body_names", &model.body_names),
         ("jnt_names", &model.jnt_names),
         ("geom_names", &model.geom_names),
@@ -94,9 +99,12 @@ fn names(model: &Model) -> Vec<(&'static str, Vec<&str>)> {
         ("actuator_names", &model.actuator_names),
         ("sensor_names", &model.sensor_names),
         ("key_names", &model.key_names),
-    ]
-    .map(|(kind, names)| (kind, names.iter().collect()))
-    .into()
+    ];
+    let names = names.map(|(kind, names)| (kind, names.iter().collect()));
+    names
+        .into_iter()
+        .chain([("sensor_kinds", sensors)])
+        .collect()
 }
 
 /// Our own models, sorted.

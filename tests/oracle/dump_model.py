@@ -32,7 +32,7 @@ actuator_trntype actuator_trnid actuator_dyntype actuator_gaintype actuator_bias
 actuator_group actuator_ctrllimited actuator_forcelimited actuator_actlimited actuator_actearly actuator_dynprm
 actuator_gainprm actuator_biasprm actuator_ctrlrange actuator_forcerange actuator_actrange actuator_gear
 actuator_acc0 actuator_length0
-sensor_type sensor_objtype sensor_objid sensor_reftype sensor_refid sensor_dim sensor_adr sensor_cutoff sensor_noise
+sensor_objtype sensor_objid sensor_reftype sensor_refid sensor_dim sensor_adr sensor_cutoff sensor_noise
 key_time key_qpos key_qvel key_act key_ctrl key_mpos key_mquat
 """.split()
 
@@ -72,6 +72,7 @@ def dump(path):
     for name, kind in NAMED.items():
         count = counts.get(name, getattr(model, f"n{name}", 0))
         out[f"{name}_names"] = [mujoco.mj_id2name(model, kind, i) or "" for i in range(count)]
+    out["sensor_kinds"] = [mujoco.mjtSensor(kind).name.removeprefix("mjSENS_").lower() for kind in model.sensor_type]
     return out
 
 
