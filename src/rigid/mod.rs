@@ -18,6 +18,7 @@ mod actuation;
 mod applied;
 mod articulated;
 mod bias;
+pub mod collision;
 mod constraint;
 mod free_body;
 mod inertia;
