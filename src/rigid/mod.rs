@@ -18,7 +18,7 @@ mod actuation;
 mod applied;
 mod articulated;
 mod bias;
-mod collision;
+pub mod collision;
 mod constraint;
 mod contact;
 mod free_body;
