@@ -135,13 +135,33 @@ pub(super) fn contacts(
     touches.iter().zip(forces).map(told).collect()
 }
 
+/// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
+pub fn count(model: &Model) -> usize {
+    let points = |candidate: &Candidate| {
+        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
+        collision::points(a, b).unwrap_or(0)
+    };
+    let is_listed = |candidate: &&Candidate| is_touch(model, candidate);
+    candidates(model).iter().filter(is_listed).map(points).sum()
+}
+
+/// Whether one of the geoms is fixed in the world.
+fn is_touch(model: &Model, candidate: &Candidate) -> bool {
+    candidate
+        .geoms
+        .iter()
+        .any(|&geom| model.body_weldid[model.geom_bodyid[geom]] == 0)
+}
+
 /// How many rows the contacts of a model can have at most.
 pub(super) fn capacity(model: &Model) -> usize {
     let rows = |candidate: &Candidate| {
         let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
         edges(candidate.condim) * collision::points(a, b).unwrap_or(0)
     };
-    candidates(model).iter().map(rows).sum()
+    let all = candidates(model);
+    let touches = all.iter().filter(|candidate| is_touch(model, candidate));
+    touches.map(rows).sum()
 }
 
 /// The pairs of geoms that can touch and whose collision is known; [`super::check`] refuses the others.

@@ -45,7 +45,7 @@ use solve::{Problem, Rounds};
 use tree::Tree;
 use velocity::Velocity;
 
-pub use contact::Contact;
+pub use contact::{Contact, count as contact_count};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
 pub use state::{Applied, State, StateFields};
