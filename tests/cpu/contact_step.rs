@@ -131,7 +131,7 @@ fn walker2d() {
 /// Many more possible contacts between links than slots.
 #[test]
 fn humanoid() {
-    matches_mujoco("gymnasium:humanoid", &["Euler", "RK4"]);
+    matches_mujoco("humanoid_contact", &["Euler", "RK4"]);
 }
 
 #[test]
