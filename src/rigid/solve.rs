@@ -26,8 +26,10 @@ use super::kinematics::Kinematics;
 pub(super) struct Rounds {
     /// Before this round any disagreement counts, afterwards only one above [`TOLERANCE`].
     pub exact: u32,
-    /// Before this round every row that disagrees is exchanged, afterwards only the first.
+    /// Before this round every row that disagrees is exchanged.
     pub full: u32,
+    /// From then on only the first, and before this round every row each fourth time: from elsewhere it may not cycle.
+    pub mixed: u32,
     /// Where the search gives up.
     pub all: u32,
 }
@@ -37,7 +39,8 @@ impl Rounds {
     pub(super) const DEFAULT: Self = Self {
         exact: 4,
         full: 8,
-        all: 64,
+        mixed: 64,
+        all: 256,
     };
 }
 
@@ -124,8 +127,9 @@ impl Problem<'_> {
                 let confirmed = change
                     .iter()
                     .fold(Mask::from(true), |all, &word| all & word.eq(0));
+                let again = round.lt(self.rounds.mixed) & (round & 3u32).eq(3);
                 let exchanged = select(
-                    round.lt(self.rounds.full),
+                    round.lt(self.rounds.full) | again,
                     change.clone(),
                     first_bit(&change),
                 );
@@ -329,6 +333,7 @@ mod tests {
             let one_by_one = Rounds {
                 exact: 1000,
                 full: 0,
+                mixed: 0,
                 all: 1000,
             };
             let by_all = at.problem(Rounds::DEFAULT).solve(&cx, &rows, &state.active);
