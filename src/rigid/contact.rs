@@ -172,7 +172,13 @@ impl Guest {
 
     /// As a contact whose second geom's link moves.
     pub(super) fn touch(&self, cx: &Context<'_>) -> Touch {
-        touch(cx, (self.geoms, self.dim), (0, true), self.point, &self.shared)
+        touch(
+            cx,
+            (self.geoms, self.dim),
+            (0, true),
+            self.point,
+            &self.shared,
+        )
     }
 }
 
@@ -292,7 +298,9 @@ pub(super) fn contacts(
 /// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
 pub fn count(model: &Model) -> usize {
     let all = candidates(model);
-    all.iter().map(|candidate| point_count(model, candidate)).sum()
+    all.iter()
+        .map(|candidate| point_count(model, candidate))
+        .sum()
 }
 
 /// Whether one of the geoms is fixed in the world.
@@ -432,13 +440,31 @@ fn touch(
         is_second,
         pos: point.pos,
         distance: point.distance,
-        frame: point.frame,
+        frame: tidy(point.frame),
         detected: violation.lt(shared.gap),
         present: violation.lt(0.0),
         friction: shared.friction,
         stiffness,
         damping: law.damping,
         spring: law.stiffness * law.impedance * violation,
+    }
+}
+
+/// Tangents without the components along a constant normal that is a coordinate axis: they are zero, and as constants
+/// they fold.
+fn tidy(frame: [Vec3; 3]) -> [Vec3; 3] {
+    let [normal, ..] = frame;
+    let is_axis = |n: [f64; 3]| n.iter().filter(|&&x| x == 0.0).count() == 2;
+    match normal.as_constant() {
+        Some(n) if is_axis(n) => {
+            let across = |tangent: Vec3| {
+                let x = tangent.to_array();
+                let kept = |k: usize| if n[k] == 0.0 { x[k] } else { Var::ZERO };
+                Vec3::from(std::array::from_fn(kept))
+            };
+            [normal, across(frame[1]), across(frame[2])]
+        }
+        _ => frame,
     }
 }
 
@@ -465,7 +491,11 @@ impl Touch {
         if self.dim == 1 {
             normal = strength(0);
         }
-        for (k, axis) in [t1, t2, n, t1, t2].into_iter().enumerate().take(self.dim - 1) {
+        for (k, axis) in [t1, t2, n, t1, t2]
+            .into_iter()
+            .enumerate()
+            .take(self.dim - 1)
+        {
             let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
             let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
             normal += plus + minus;
