@@ -65,14 +65,6 @@ impl Subject {
                 note!("warning: {warning}");
             }
         }
-        let pairs = contact_pairs(self.model());
-        if pairs > 0 {
-            note!(
-                "warning: {}: {pairs} pairs of geoms could touch; this version computes no contacts, so they pass through \
-                 each other",
-                self.name()
-            );
-        }
     }
 
     /// The task's name, or the file's.
