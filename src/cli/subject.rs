@@ -65,14 +65,7 @@ impl Subject {
                 note!("warning: {warning}");
             }
         }
-        let pairs = contact_pairs(self.model());
-        if pairs > 0 {
-            note!(
-                "warning: {}: {pairs} pairs of geoms could touch; this version computes no contacts, so they pass through \
-                 each other",
-                self.name()
-            );
-        }
+        warn_of_contacts(self.model(), &self.name());
     }
 
     /// The task's name, or the file's.
@@ -112,6 +105,17 @@ impl Subject {
                 .clone()),
             Self::Model { model, .. } => Ok(Physics::new(&model, 1, host)?.graph().clone()),
         }
+    }
+}
+
+/// Says where geoms of a model would pass through each other.
+pub(super) fn warn_of_contacts(model: &Model, name: &str) {
+    let pairs = contact_pairs(model);
+    if pairs > 0 {
+        note!(
+            "warning: {name}: {pairs} pairs of geoms could touch; this version computes no contacts, so they pass through \
+             each other"
+        );
     }
 }
 
