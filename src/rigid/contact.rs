@@ -322,7 +322,11 @@ impl Touch {
         if self.dim == 1 {
             normal = strength(0);
         }
-        for (k, axis) in [t1, t2, n, t1, t2].into_iter().enumerate().take(self.dim - 1) {
+        for (k, axis) in [t1, t2, n, t1, t2]
+            .into_iter()
+            .enumerate()
+            .take(self.dim - 1)
+        {
             let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
             let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
             normal += plus + minus;

@@ -308,7 +308,12 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
-        contacts: contact::contacts(cx, &smooth.kinematics, &constraints.touches, &solution.forces),
+        contacts: contact::contacts(
+            cx,
+            &smooth.kinematics,
+            &constraints.touches,
+            &solution.forces,
+        ),
         active: solution.active,
         converged: solution.converged,
         transmission: smooth.actuation.transmission,

@@ -13,13 +13,13 @@
 use crate::math::{Force, Motion};
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
-use super::contact::Touch;
-use super::{Context, bias};
 use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
 use super::constraint::Constraints;
+use super::contact::Touch;
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
+use super::{Context, bias};
 
 /// When the search for the rows that push changes its manner, counted in rounds.
 #[derive(Clone, Copy, Debug)]
@@ -109,11 +109,7 @@ impl Problem<'_> {
             |(active, _, _), round| {
                 let pushes = unpack(&active, masks.len());
                 let found = self.accelerations(cx, constraints, &pushes);
-                let lenient = select(
-                    round.ge(self.rounds.exact),
-                    Var::from(TOLERANCE),
-                    Var::ZERO,
-                );
+                let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
                 let wanted = self.wanted(constraints, &found, &pushes, lenient);
                 let change: Vec<Bits> = pack(wanted.into_iter())
                     .iter()

@@ -48,7 +48,6 @@ pub(crate) struct Recorded {
 /// Numbers in a record of [`Recorded::contacts`].
 pub(crate) const CONTACT: usize = 22;
 
-
 /// Records a substep of a model with constant parameters that also writes the start's accelerations and frames.
 pub(crate) fn record(model: &Model) -> Recorded {
     rigid::check(model).expect("a model of these tests is supported");

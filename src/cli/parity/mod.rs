@@ -4,6 +4,7 @@
 //! (`tests/oracle/parity.py`); the same states go through one recorded kernel, on the host in double precision and on
 //! the device in single. The measure is `|Δ|∞ / max(1, |reference|∞)` per state and stage.
 
+mod contacts;
 mod stages;
 mod table;
 
@@ -20,7 +21,8 @@ use super::subject::{self, ModelFile, Subject};
 use crate::error::Result;
 use crate::model::Model;
 use crate::tasks::Registry;
-use stages::{Inputs, Numbers, Stages};
+use contacts::Touch;
+use stages::{Computed, Inputs, Numbers, Stages};
 
 /// Compare every stage of the physics with MuJoCo's
 ///
@@ -80,7 +82,7 @@ const DEVICE_MEDIAN: f64 = 2e-5;
 const DEVICE_PERCENTILE_99: f64 = 1e-3;
 
 /// What is compared, in the order of computation.
-const STAGES: [&str; 3] = ["xpos", "xquat", "qacc"];
+const STAGES: [&str; 4] = ["xpos", "xquat", "contacts", "qacc"];
 
 /// How a model compares.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -93,6 +95,8 @@ struct Report {
     in_contact: usize,
     /// Operations of the kernel with all stages.
     operations: usize,
+    /// States whose constraint solver did not converge: on the host, on the GPU.
+    unconverged: [Option<usize>; 2],
     stages: Vec<Comparison>,
     agrees: bool,
 }
@@ -156,14 +160,15 @@ fn compare(
     let gpu = context
         .map(|context| stages.on_device(context, &reference.inputs))
         .transpose()?;
-    let find = |computed: &Option<Vec<(&'static str, Numbers)>>, stage: &str| {
-        let (_, numbers) = computed.as_ref()?.iter().find(|(name, _)| *name == stage)?;
-        Some(Errors::between(numbers, reference.stage(stage)?))
+    let errors = |computed: &Option<Computed>, stage: &str| {
+        computed
+            .as_ref()
+            .and_then(|computed| reference.errors(computed, stage))
     };
-    let comparisons = reference.stages.iter().map(|(stage, _)| Comparison {
+    let comparisons = STAGES.iter().map(|stage| Comparison {
         stage: (*stage).to_owned(),
-        host: find(&host, stage),
-        gpu: find(&gpu, stage),
+        host: errors(&host, stage),
+        gpu: errors(&gpu, stage),
     });
     let comparisons: Vec<Comparison> = comparisons.collect();
     Ok(Report {
@@ -172,6 +177,8 @@ fn compare(
         states: reference.inputs.states,
         in_contact: reference.in_contact,
         operations: stages.operations(),
+        unconverged: [&host, &gpu]
+            .map(|computed| computed.as_ref().map(|computed| computed.unconverged)),
         agrees: comparisons.iter().all(Comparison::agrees),
         stages: comparisons,
     })
@@ -183,6 +190,7 @@ struct Reference {
     in_contact: usize,
     inputs: Inputs,
     stages: Vec<(&'static str, Numbers)>,
+    contacts: Vec<Vec<Touch>>,
 }
 
 impl Reference {
@@ -234,17 +242,29 @@ impl Reference {
                 act: columns(array("act", model.na)?),
                 ctrl: columns(array("ctrl", model.nu)?),
             },
-            stages: STAGES
-                .iter()
-                .zip([3 * model.nbody, 4 * model.nbody, model.nv])
-                .map(|(name, size)| Ok((*name, rows(&array(name, size)?))))
-                .collect::<Result<_>>()?,
+            stages: vec![
+                ("xpos", rows(&array("xpos", 3 * model.nbody)?)),
+                ("xquat", rows(&array("xquat", 4 * model.nbody)?)),
+                ("qacc", rows(&array("qacc", model.nv)?)),
+            ],
+            contacts: contacts::read(&mut archive, states)?,
         })
     }
 
-    fn stage(&self, name: &str) -> Option<&Numbers> {
-        let found = self.stages.iter().find(|(known, _)| *known == name)?;
-        Some(&found.1)
+    /// The errors of a stage; none of one that was not computed.
+    fn errors(&self, computed: &Computed, stage: &str) -> Option<Errors> {
+        if stage == "contacts" {
+            let states = computed.contacts.iter().zip(&self.contacts);
+            let (found, expected): (Numbers, Numbers) = states
+                .map(|(found, expected)| contacts::matched(found, expected))
+                .unzip();
+            return Some(Errors::between(&found, &expected));
+        }
+        let of = |stages: &[(&str, Numbers)]| {
+            let index = stages.iter().position(|(name, _)| *name == stage);
+            index.map(|index| stages[index].1.clone())
+        };
+        Some(Errors::between(&of(&computed.stages)?, &of(&self.stages)?))
     }
 }
 
@@ -331,6 +351,11 @@ impl Report {
         );
         for Comparison { stage, host, gpu } in &self.stages {
             say!("  {stage:<12}{:>28}  {:>28}", figures(host), figures(gpu));
+        }
+        for (place, unconverged) in ["host", "GPU"].iter().zip(self.unconverged) {
+            if let Some(count @ 1..) = unconverged {
+                note!("warning: {place}: the constraint solver did not converge in {count} states");
+            }
         }
     }
 }

@@ -142,11 +142,11 @@ impl Outcome {
     }
 
     /// The cells after the model's name.
-    fn cells(&self) -> [String; 8] {
+    fn cells(&self) -> [String; 9] {
         let dash = || "–".to_owned();
         let without_figures = |loaded: &str, verdict: &str, why: &str| {
-            let [a, b, c, d, e] = [(); 5].map(|()| dash());
-            [loaded.into(), verdict.into(), a, b, c, d, e, cell(why)]
+            let [a, b, c, d, e, f] = [(); 6].map(|()| dash());
+            [loaded.into(), verdict.into(), a, b, c, d, e, f, cell(why)]
         };
         match self {
             Self::Pending => without_figures("–", "–", ""),
@@ -178,12 +178,18 @@ impl Outcome {
                     .filter(|stage| !stage.agrees())
                     .map(differs)
                     .collect();
+                for (place, unconverged) in ["host", "GPU"].iter().zip(report.unconverged) {
+                    if let Some(count @ 1..) = unconverged {
+                        why.push(format!("{place}: {count} states did not converge"));
+                    }
+                }
                 why.extend(left_out.clone());
                 [
                     "yes".into(),
                     if report.agrees { "agrees" } else { "not yet" }.into(),
                     format!("{} of {}", report.in_contact, report.states),
                     host(&["xpos", "xquat"]),
+                    host(&["contacts"]),
                     host(&["qacc"]),
                     median,
                     percentile_99,
@@ -342,8 +348,8 @@ fn render(groups: &[Group], mujoco: &str, arguments: &Arguments) -> String {
         let _ = write!(
             text,
             "\n## {}\n\n{}.\n\n\
-             | model | loads | result | in contact | frames f64 max | qacc f64 max | qacc GPU median | 99 % | why not yet |\n\
-             |---|---|---|---|---|---|---|---|---|\n",
+             | model | loads | result | in contact | frames f64 max | contacts f64 max | qacc f64 max | qacc GPU median | 99 % | why not yet |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n",
             group.title,
             group.summary()
         );

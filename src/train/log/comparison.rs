@@ -252,10 +252,9 @@ mod tests {
         let RGBColor(r, g, b) = COLORS[1];
         assert!(count([r, g, b]) > 500, "the second group has no line");
         // Blue at 18 % on white.
-        assert!(
-            count([209, 229, 241]) + count([209, 230, 241]) > 2000,
-            "no band"
-        );
+        let pale = |pixel: &[u8]| pixel[0] > 190 && pixel[2] > pixel[0] + 20;
+        let band = pixels.chunks(3).filter(|pixel| pale(pixel)).count();
+        assert!(band > 2000, "{band} pixels of bands");
         draw(&[], &[], "nothing", &path).unwrap();
     }
 }
