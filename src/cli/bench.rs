@@ -49,7 +49,7 @@ pub(super) struct Arguments {
     worlds: Vec<u32>,
     /// Also run the same model in MuJoCo C, on one thread, and print the ratio per CPU-second
     ///
-    /// Contacts are off there, since this version computes none. Needs a Python with mujoco (MANYWORLDS_ORACLE).
+    /// Constraints are on there as the model has them. Needs a Python with mujoco (MANYWORLDS_ORACLE).
     #[arg(long, value_enum)]
     against: Option<Peer>,
     /// Print JSON
@@ -312,7 +312,7 @@ fn mujoco(subject: &Subject) -> Result<Value> {
     note!("{}: MuJoCo C on one thread", subject.name());
     let model = subject.model_file()?;
     let path: PathBuf = model.path().to_owned();
-    oracle::BENCH.run(&[path.as_os_str(), "--no-contacts".as_ref()])
+    oracle::BENCH.run(&[path.as_os_str()])
 }
 
 impl Comparison {

@@ -280,7 +280,7 @@ impl Sizes {
                 "contact pairs",
                 match self.contact_pairs {
                     0 => "none".into(),
-                    pairs => format!("{pairs} could touch; not computed in this version"),
+                    pairs => format!("{pairs} could touch"),
                 },
             ),
         ];

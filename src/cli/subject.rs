@@ -65,7 +65,6 @@ impl Subject {
                 note!("warning: {warning}");
             }
         }
-        warn_of_contacts(self.model(), &self.name());
     }
 
     /// The task's name, or the file's.
@@ -108,17 +107,6 @@ impl Subject {
     }
 }
 
-/// Says where geoms of a model would pass through each other.
-pub(super) fn warn_of_contacts(model: &Model, name: &str) {
-    let pairs = contact_pairs(model);
-    if pairs > 0 {
-        note!(
-            "warning: {name}: {pairs} pairs of geoms could touch; this version computes no contacts, so they pass through \
-             each other"
-        );
-    }
-}
-
 /// A model's file; one that was written for the purpose is removed when this is dropped.
 pub(super) struct ModelFile {
     path: PathBuf,
@@ -151,8 +139,7 @@ impl Drop for ModelFile {
     }
 }
 
-/// Pairs of geoms that MuJoCo would test for contact, by its rules (Computation, Collision, Selection); this version lets
-/// them pass through each other.
+/// Pairs of geoms that MuJoCo would test for contact, by its rules (Computation, Collision, Selection).
 pub(super) fn contact_pairs(model: &Model) -> usize {
     if !model.opt.flags.contact || !model.opt.flags.constraint {
         return 0;

@@ -9,7 +9,7 @@ use clap::Args;
 use super::output::{note, say, short};
 use super::saved::{Evaluation, Machine, SavedRun};
 use super::seeds::{self, Seeds};
-use super::{eval, settings, subject};
+use super::{eval, settings};
 use crate::error::{Error, Result};
 use crate::tasks::{Definition, Registry};
 use crate::train::policy::{self, CONFIG_FILE};
@@ -194,7 +194,6 @@ impl Job {
             config.seed,
             out.display()
         );
-        subject::warn_of_contacts(&definition.model, &definition.name);
         Evaluation::remove(out)?;
         let mut worlds = machine.worlds(definition, config.worlds, config.seed)?;
         if let Some(time) = worlds.env().compile_time() {

@@ -136,6 +136,7 @@ impl Row {
 }
 
 /// How a constraint is softened: `solref` and `solimp`.
+#[derive(Clone)]
 pub(super) struct Softness {
     pub solref: [Var; 2],
     pub solimp: [Var; 5],

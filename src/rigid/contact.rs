@@ -8,8 +8,8 @@
 //! stiffness times c: no row of a Jacobian is ever formed.
 
 use crate::math::{Articulated, Force, MIN_VALUE, Mat3, Motion, Sym3, Vec3};
-use crate::model::Model;
-use crate::trace::{Carry, Mask, Slot, Var, select};
+use crate::model::{Geom, Model};
+use crate::trace::{Bits, Carry, Mask, Slot, Var, select, when};
 
 use super::Context;
 use super::collision::{self, Candidate, Point, Shape};
@@ -67,8 +67,6 @@ pub(super) struct Touch {
     pub pos: Vec3,
     pub distance: Var,
     pub frame: [Vec3; 3],
-    /// Distance less margin.
-    violation: Var,
     pub detected: Mask,
     pub present: Mask,
     /// Coefficients in the friction directions: two tangents, spin, two rolls.
@@ -82,6 +80,7 @@ pub(super) struct Touch {
 }
 
 /// What two geoms share.
+#[derive(Clone)]
 struct Shared {
     friction: [Var; 5],
     softness: Softness,
@@ -89,6 +88,17 @@ struct Shared {
     gap: Var,
     /// Sums of both bodies' inverse inertias at `qpos0`: translation, rotation.
     inverse_weight: [Var; 2],
+}
+
+impl Carry for Shared {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.friction.slots(visit);
+        self.softness.solref.slots(visit);
+        self.softness.solimp.slots(visit);
+        self.margin.slots(visit);
+        self.gap.slots(visit);
+        self.inverse_weight.slots(visit);
+    }
 }
 
 /// The number of rows of a contact under the pyramidal cone.
@@ -111,15 +121,78 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
         let shared = shared(cx, &candidate);
         let reach = shared.margin + shared.gap;
         for point in collision::collide(&shapes[0], &shapes[1], reach) {
-            touches.push(touch(cx, &candidate, (link, is_second), point, &shared));
+            touches.push(touch(
+                cx,
+                (candidate.geoms, candidate.condim),
+                (link, is_second),
+                point,
+                &shared,
+            ));
         }
     }
     touches
 }
 
-/// All possible contacts between two links, relative to one origin, and those links.
-pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> (Vec3, Vec<(Touch, [usize; 2])>) {
-    let origin = cx.tree.links.first().map_or(Vec3::ZERO, |link| at.origin[link.body]);
+/// A possible contact between two links, relative to the origin that they share.
+#[derive(Clone)]
+pub(super) struct Guest {
+    pub dim: usize,
+    pub geoms: [usize; 2],
+    /// Its number among all of them.
+    pub index: Bits,
+    /// The links of the first and the second geom.
+    pub links: [Bits; 2],
+    /// Distance less margin.
+    pub violation: Var,
+    point: Point,
+    shared: Shared,
+}
+
+impl Carry for Guest {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.index.slots(visit);
+        self.links.slots(visit);
+        self.violation.slots(visit);
+        self.point.slots(visit);
+        self.shared.slots(visit);
+    }
+}
+
+impl Guest {
+    /// The same parameters, and no contact.
+    pub(super) fn absent(&self) -> Self {
+        let axes = Mat3::identity().columns();
+        Self {
+            index: Bits::from(u32::MAX),
+            violation: collision::ABSENT.into(),
+            point: absent(axes),
+            ..self.clone()
+        }
+    }
+
+    /// As a contact whose second geom's link moves.
+    pub(super) fn touch(&self, cx: &Context<'_>) -> Touch {
+        touch(
+            cx,
+            (self.geoms, self.dim),
+            (0, true),
+            self.point,
+            &self.shared,
+        )
+    }
+}
+
+fn absent(frame: [Vec3; 3]) -> Point {
+    Point {
+        distance: collision::ABSENT.into(),
+        pos: Vec3::ZERO,
+        frame,
+    }
+}
+
+/// All possible contacts between two links.
+pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
+    let origin = common_origin(cx, at);
     let mut all = Vec::new();
     for candidate in candidates(cx.model) {
         let bodies = candidate.geoms.map(|geom| cx.model.geom_bodyid[geom]);
@@ -128,13 +201,43 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> (Vec3, Vec<(Touch, [
         };
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
-        let reach = shared.margin + shared.gap;
-        for point in collision::collide(&shapes[0], &shapes[1], reach) {
-            let touch = touch(cx, &candidate, (0, true), point, &shared);
-            all.push((touch, [first, second]));
+        for point in nearby(&shapes, shared.margin + shared.gap) {
+            all.push(Guest {
+                dim: candidate.condim,
+                geoms: candidate.geoms,
+                index: Bits::from(all.len() as u32),
+                links: [first, second].map(|link| Bits::from(link as u32)),
+                violation: point.distance - shared.margin,
+                point,
+                shared: shared.clone(),
+            });
         }
     }
-    (origin, all)
+    all
+}
+
+/// The origin that contacts between links are relative to.
+pub(super) fn common_origin(cx: &Context<'_>, at: &Kinematics) -> Vec3 {
+    let first = cx.tree.links.first();
+    first.map_or(Vec3::ZERO, |link| at.origin[link.body])
+}
+
+/// The contact points of two shapes, computed only where the balls around them are within reach.
+fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Point> {
+    let [a, b] = shapes;
+    if [a.kind, b.kind] == [Geom::Sphere; 2] {
+        return collision::collide(a, b, reach);
+    }
+    let radius = |shape: &Shape| match shape.kind {
+        Geom::Sphere => shape.size[0],
+        Geom::Capsule => shape.size[0] + shape.size[1],
+        _ => Vec3::from(shape.size).norm(),
+    };
+    let reaching = radius(a) + radius(b) + reach;
+    let near = (a.pos - b.pos).norm_squared().lt(reaching.square());
+    let count = collision::points(a.kind, b.kind).unwrap_or(0);
+    let none = vec![absent(Mat3::identity().columns()); count];
+    when(near, none, |_| collision::collide(a, b, reach))
 }
 
 /// How many possible contacts of a dimension there are between two links.
@@ -195,7 +298,9 @@ pub(super) fn contacts(
 /// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
 pub fn count(model: &Model) -> usize {
     let all = candidates(model);
-    all.iter().map(|candidate| point_count(model, candidate)).sum()
+    all.iter()
+        .map(|candidate| point_count(model, candidate))
+        .sum()
 }
 
 /// Whether one of the geoms is fixed in the world.
@@ -314,7 +419,7 @@ fn mixed(cx: &Context<'_>, a: usize, b: usize) -> ([Var; 3], Softness) {
 /// by `1 + μ²` (`mj_diagApprox`, `mj_makeImpedance`).
 fn touch(
     cx: &Context<'_>,
-    candidate: &Candidate,
+    (geoms, dim): ([usize; 2], usize),
     (link, is_second): (usize, bool),
     point: Point,
     shared: &Shared,
@@ -322,42 +427,26 @@ fn touch(
     let violation = point.distance - shared.margin;
     let law = Law::new(cx, &shared.softness, violation);
     let translation = shared.inverse_weight[0];
-    let stiffness = if candidate.condim == 1 {
+    let stiffness = if dim == 1 {
         law.strength(translation)
     } else {
         let squared = shared.friction[0].square();
         law.strength(translation * (1.0 + squared)) / (2.0 * squared / cx.model.opt.impratio)
     };
     Touch {
-        geoms: candidate.geoms,
-        dim: candidate.condim,
+        geoms,
+        dim,
         link,
         is_second,
         pos: point.pos,
         distance: point.distance,
         frame: point.frame,
-        violation,
         detected: violation.lt(shared.gap),
         present: violation.lt(0.0),
         friction: shared.friction,
         stiffness,
         damping: law.damping,
         spring: law.stiffness * law.impedance * violation,
-    }
-}
-
-impl Carry for Touch {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.pos.slots(visit);
-        self.distance.slots(visit);
-        self.frame.slots(visit);
-        self.violation.slots(visit);
-        self.detected.slots(visit);
-        self.present.slots(visit);
-        self.friction.slots(visit);
-        for number in [&mut self.stiffness, &mut self.damping, &mut self.spring] {
-            number.slots(visit);
-        }
     }
 }
 
@@ -384,7 +473,11 @@ impl Touch {
         if self.dim == 1 {
             normal = strength(0);
         }
-        for (k, axis) in [t1, t2, n, t1, t2].into_iter().enumerate().take(self.dim - 1) {
+        for (k, axis) in [t1, t2, n, t1, t2]
+            .into_iter()
+            .enumerate()
+            .take(self.dim - 1)
+        {
             let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
             let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
             normal += plus + minus;
@@ -465,11 +558,6 @@ impl Touch {
             force[k + 1] = (push[2 * k] - push[2 * k + 1]) * self.friction[k];
         }
         force
-    }
-
-    /// By how much the distance is below the margin, negative.
-    pub(super) fn violation(&self) -> Var {
-        self.violation
     }
 
     /// The regularization R of every edge.

@@ -8,13 +8,13 @@
 //!
 //! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs.
 
-use crate::math::{Motion, Vec3};
+use crate::math::Motion;
 use crate::model::Model;
-use crate::trace::{Bits, Carry, Mask, Slot as Scalar, Var, select};
+use crate::trace::{Bits, Mask, Var, repeat, select};
 
 use super::Context;
 use super::articulated::Response;
-use super::contact::{self, Touch, edges};
+use super::contact::{self, Guest, Touch, edges};
 use super::kinematics::Kinematics;
 use super::state::State;
 use super::tree::Tree;
@@ -52,22 +52,6 @@ pub(super) struct Slots {
     pub overflow: Mask,
 }
 
-/// A contact on its way into a slot.
-#[derive(Clone)]
-struct Guest {
-    touch: Touch,
-    index: Bits,
-    links: [Bits; 2],
-}
-
-impl Carry for Guest {
-    fn slots(&mut self, visit: &mut dyn FnMut(Scalar<'_>)) {
-        self.touch.slots(visit);
-        self.index.slots(visit);
-        self.links.slots(visit);
-    }
-}
-
 /// How many bits the states of the slots' rows take.
 pub(super) fn capacity(model: &Model) -> usize {
     let of = |dim: usize| contact::count_between(model, dim).min(slots(dim)) * edges(dim);
@@ -76,70 +60,69 @@ pub(super) fn capacity(model: &Model) -> usize {
 
 /// Fills the slots at a state.
 pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
-    let (origin, all) = contact::between(cx, at);
-    let touches: Vec<Touch> = all.iter().map(|(touch, _)| touch.clone()).collect();
-    let one = |mask: Mask| select(mask, Bits::from(1), Bits::ZERO);
+    let all = contact::between(cx, at);
+    let one = |guest: &Guest| select(guest.violation.lt(0.0), Bits::from(1), Bits::ZERO);
     let (mut filled, mut needed) = (Vec::new(), Bits::ZERO);
     let mut overflow = Mask::from(false);
     for dim in DIMENSIONS {
         let guests: Vec<Guest> = all
             .iter()
-            .enumerate()
-            .filter(|(_, (touch, _))| touch.dim == dim)
-            .map(|(index, (touch, links))| Guest {
-                touch: touch.clone(),
-                index: Bits::from(index as u32),
-                links: links.map(|link| Bits::from(link as u32)),
-            })
+            .filter(|guest| guest.dim == dim)
+            .cloned()
             .collect();
-        let present = guests.iter().map(|guest| one(guest.touch.present));
-        let present = present.fold(Bits::ZERO, |sum, one| sum + one);
+        let present = guests
+            .iter()
+            .map(one)
+            .fold(Bits::ZERO, |sum, one| sum + one);
         needed += present;
-        overflow |= present.gt(slots(dim) as u32);
-        let kept = deepest(guests, slots(dim));
-        filled.extend(kept.into_iter().map(|guest| settle(cx, at, state, origin, guest)));
+        if guests.len() > slots(dim) {
+            overflow |= present.gt(slots(dim) as u32);
+        }
+        let kept = deepest(guests, slots(dim), present);
+        filled.extend(kept.iter().map(|guest| settle(cx, at, state, guest)));
     }
     Slots {
         slots: filled,
-        all: touches,
+        all: all.iter().map(|guest| guest.touch(cx)).collect(),
         needed,
         overflow,
     }
 }
 
-/// The `count` deepest of the guests, deepest first; all of them as they come where there are no more.
-fn deepest(guests: Vec<Guest>, count: usize) -> Vec<Guest> {
+/// The `count` deepest of the guests that are present, deepest first; all of them as they come where there are no
+/// more.
+///
+/// One is found in each round, so that a world takes as many rounds as it has contacts.
+fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
     if guests.len() <= count {
         return guests;
     }
-    let mut kept: Vec<Guest> = Vec::with_capacity(count);
-    for mut guest in guests {
-        // Insertion into a sorted list: whoever is deeper stands, the other goes on.
-        for stands in &mut kept {
-            let deeper = guest.touch.violation().lt(stands.touch.violation());
-            let (first, second) = (
-                select(deeper, guest.clone(), stands.clone()),
-                select(deeper, stands.clone(), guest),
-            );
-            (*stands, guest) = (first, second);
-        }
-        if kept.len() < count {
-            kept.push(guest);
-        }
-    }
+    let empty = guests[0].absent();
+    let (kept, ..) = repeat(
+        present.min(count as u32),
+        (vec![empty.clone(); count], Var::from(-1e30), Bits::ZERO),
+        |_| true.into(),
+        |(kept, last, last_index), round| {
+            let mut next = empty.clone();
+            for guest in &guests {
+                // Later in the order of depth, then of number, than the one before.
+                let ties = guest.violation.eq(last) & last_index.lt(guest.index);
+                let is_later = guest.violation.gt(last) | ties;
+                let is_first = is_later & guest.violation.lt(next.violation);
+                next = select(is_first, guest.clone(), next);
+            }
+            let kept = kept.into_iter().enumerate();
+            let kept = kept.map(|(k, stands)| select(round.eq(k as u32), next.clone(), stands));
+            (kept.collect(), next.violation, next.index)
+        },
+    );
     kept
 }
 
 /// Finds the Jacobian of a contact.
-fn settle(
-    cx: &Context<'_>,
-    at: &Kinematics,
-    state: &State,
-    origin: Vec3,
-    guest: Guest,
-) -> Slot {
-    let Guest { touch, index, links } = guest;
-    let carried = carried(cx.tree, links);
+fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Slot {
+    let (touch, origin) = (guest.touch(cx), contact::common_origin(cx, at));
+    let carried = carried(cx.tree, guest.links);
     let mut jacobian = vec![vec![Var::ZERO; cx.model.nv]; touch.dim];
     for (link, &sign) in cx.tree.links.iter().zip(&carried) {
         if sign.is_zero() {
@@ -160,7 +143,7 @@ fn settle(
         .collect();
     Slot {
         touch,
-        index,
+        index: guest.index,
         jacobian,
         drift,
     }
@@ -176,7 +159,9 @@ fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
                 None => return false,
             }
         };
-        (link..tree.links.len()).take_while(|&other| descends(other)).last()
+        (link..tree.links.len())
+            .take_while(|&other| descends(other))
+            .last()
     };
     let within = |this: Bits, link: usize, last: usize| {
         let inside = this.ge(link as u32) & this.le(last as u32);
@@ -259,7 +244,10 @@ impl Slots {
         }
         let entry = |i: usize, j: usize| -> Var {
             let column = |row: usize| -> Var {
-                edges[j].iter().map(|&(k, factor)| compliance[row][k] * factor).sum()
+                edges[j]
+                    .iter()
+                    .map(|&(k, factor)| compliance[row][k] * factor)
+                    .sum()
             };
             edges[i].iter().map(|&(k, factor)| column(k) * factor).sum()
         };

@@ -13,21 +13,23 @@
 use crate::math::{Force, Motion};
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
-use super::contact::Touch;
-use super::{Context, bias};
 use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
 use super::constraint::{Constraints, Split};
+use super::contact::Touch;
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
+use super::{Context, bias};
 
 /// When the search for the rows that push changes its manner, counted in rounds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rounds {
     /// Before this round any disagreement counts, afterwards only one above [`TOLERANCE`].
     pub exact: u32,
-    /// Before this round every row that disagrees is exchanged, afterwards only the first.
+    /// Before this round every row that disagrees is exchanged.
     pub full: u32,
+    /// From then on only the first, and before this round every row each fourth time: from elsewhere it may not cycle.
+    pub mixed: u32,
     /// Where the search gives up.
     pub all: u32,
 }
@@ -37,7 +39,8 @@ impl Rounds {
     pub(super) const DEFAULT: Self = Self {
         exact: 4,
         full: 8,
-        all: 64,
+        mixed: 64,
+        all: 256,
     };
 }
 
@@ -109,11 +112,7 @@ impl Problem<'_> {
             |(active, _, _), round| {
                 let pushes = unpack(&active, masks.len());
                 let found = self.accelerations(cx, constraints, &pushes);
-                let lenient = select(
-                    round.ge(self.rounds.exact),
-                    Var::from(TOLERANCE),
-                    Var::ZERO,
-                );
+                let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
                 let wanted = self.wanted(constraints, &found, &pushes, lenient);
                 let change: Vec<Bits> = pack(wanted.into_iter())
                     .iter()
@@ -124,8 +123,9 @@ impl Problem<'_> {
                 let confirmed = change
                     .iter()
                     .fold(Mask::from(true), |all, &word| all & word.eq(0));
+                let again = round.lt(self.rounds.mixed) & (round & 3u32).eq(3);
                 let exchanged = select(
-                    round.lt(self.rounds.full),
+                    round.lt(self.rounds.full) | again,
                     change.clone(),
                     first_bit(&change),
                 );
@@ -140,8 +140,8 @@ impl Problem<'_> {
         let pushes = unpack(&active, masks.len());
         let split = constraints.split(&pushes);
         let touches = constraints.touches.iter().zip(&split.touches);
-        let touches = touches
-            .map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
+        let touches =
+            touches.map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
         let slots = constraints.slots.slots.iter().zip(&split.slots);
         let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
         let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
@@ -214,9 +214,11 @@ impl Problem<'_> {
             .chain(touches.flat_map(|(touch, edges)| {
                 touch.wanted(&self.excess(touch, &found.motion), edges, slack)
             }))
-            .chain(slots.flat_map(|(slot, edges)| {
-                slot.touch.wanted(&slot.excess(&found.x), edges, slack)
-            }))
+            .chain(
+                slots.flat_map(|(slot, edges)| {
+                    slot.touch.wanted(&slot.excess(&found.x), edges, slack)
+                }),
+            )
             .collect()
     }
 
@@ -329,6 +331,7 @@ mod tests {
             let one_by_one = Rounds {
                 exact: 1000,
                 full: 0,
+                mixed: 0,
                 all: 1000,
             };
             let by_all = at.problem(Rounds::DEFAULT).solve(&cx, &rows, &state.active);

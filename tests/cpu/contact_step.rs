@@ -45,7 +45,10 @@ fn matches_mujoco(name: &str, integrators: &[&str]) {
         compare(&recorded, &exact, reference, |output, errors| {
             let worst = errors[STATES - 1];
             println!("{what} {output}: {worst:e} in double precision");
-            assert!(worst < 1e-8, "{what} {output}: error {worst:e} in double precision");
+            assert!(
+                worst < 1e-8,
+                "{what} {output}: error {worst:e} in double precision"
+            );
         });
         contacts(&what, &recorded, &exact, reference);
         let single = recorded.run::<f32>(reference);
@@ -89,14 +92,20 @@ fn contacts(what: &str, recorded: &Recorded, memory: &HostMemory<f64>, reference
             .collect();
         let listed = reference["contacts"][world].as_array().expect("a list");
         let ncon = memory.get_bits(recorded.ncon, 0, world) as usize;
-        assert_eq!([found.len(), ncon], [listed.len(); 2], "{what}: contacts of state {world}");
+        assert_eq!(
+            [found.len(), ncon],
+            [listed.len(); 2],
+            "{what}: contacts of state {world}"
+        );
         for expected in listed {
             let expected = oracle::floats(expected);
             let scale = |x: f64| x.abs().max(1.0);
             let same = |contact: &&[f64]| {
                 let pairs = contact.iter().zip(&expected);
                 pairs.clone().count() == expected.len()
-                    && pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-7 * scale(*b))
+                    && pairs
+                        .into_iter()
+                        .all(|(a, b)| (a - b).abs() < 1e-7 * scale(*b))
             };
             let at = found.iter().position(same);
             let Some(at) = at else {
@@ -131,7 +140,7 @@ fn walker2d() {
 /// Many more possible contacts between links than slots.
 #[test]
 fn humanoid() {
-    matches_mujoco("gymnasium:humanoid", &["Euler", "RK4"]);
+    matches_mujoco("humanoid_contact", &["Euler", "RK4"]);
 }
 
 #[test]
