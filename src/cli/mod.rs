@@ -16,6 +16,8 @@
 //! Bad input ends in one line on standard error, `error: where: what (what to do)`, and a status that is not 0.
 
 mod bench;
+#[cfg(feature = "learn")]
+mod compare;
 mod controls;
 #[cfg(feature = "learn")]
 mod eval;
@@ -27,11 +29,14 @@ mod new;
 mod npz;
 mod oracle;
 mod output;
+mod parity;
 #[cfg(feature = "learn")]
 mod replay;
 mod rollout;
 #[cfg(feature = "learn")]
 mod saved;
+#[cfg(feature = "learn")]
+mod seeds;
 #[cfg(feature = "learn")]
 mod settings;
 mod subject;
@@ -65,8 +70,11 @@ enum Command {
     Info(info::Arguments),
     Rollout(rollout::Arguments),
     Bench(bench::Arguments),
+    Parity(parity::Arguments),
     #[cfg(feature = "learn")]
     Train(train::Arguments),
+    #[cfg(feature = "learn")]
+    Compare(compare::Arguments),
     #[cfg(feature = "learn")]
     Eval(eval::Arguments),
     #[cfg(feature = "learn")]
@@ -97,8 +105,11 @@ fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
         Command::Info(arguments) => info::run(&arguments, registry)?,
         Command::Rollout(arguments) => rollout::run(&arguments)?,
         Command::Bench(arguments) => bench::run(&arguments, registry)?,
+        Command::Parity(arguments) => parity::run(&arguments, registry)?,
         #[cfg(feature = "learn")]
         Command::Train(arguments) => return train::run(&arguments, registry),
+        #[cfg(feature = "learn")]
+        Command::Compare(arguments) => compare::run(&arguments)?,
         #[cfg(feature = "learn")]
         Command::Eval(arguments) => eval::run(&arguments, registry)?,
         #[cfg(feature = "learn")]

@@ -1,4 +1,4 @@
-//! MuJoCo, where a Python has it: what `bench --against mujoco` and `replay` ask.
+//! MuJoCo, where a Python has it: what `bench --against mujoco`, `parity` and `replay` ask.
 //!
 //! The scripts travel inside the program, since an installed one has no `tests` folder beside it.
 
@@ -22,6 +22,12 @@ pub(super) const BENCH: Script = Script {
     source: include_str!("../../tests/oracle/mujoco_rollout_bench.py"),
 };
 
+/// Every stage that MuJoCo computes, in states that it visits.
+pub(super) const PARITY: Script = Script {
+    name: "parity.py",
+    source: include_str!("../../tests/oracle/parity.py"),
+};
+
 /// Draws recorded states.
 #[cfg(feature = "learn")]
 pub(super) const REPLAY: Script = Script {
@@ -36,7 +42,8 @@ impl Script {
     pub(super) fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Value> {
         let python = python()?;
         let output = Command::new(&python)
-            .args(["-c", self.source])
+            // Without the present folder among the places of modules: a package may lie in it.
+            .args(["-P", "-c", self.source])
             .args(arguments)
             .env("PYTHONDONTWRITEBYTECODE", "1")
             // Set for our own software device; Mesa's OpenGL, which draws there, crashes with the first.
@@ -74,13 +81,12 @@ impl Script {
 }
 
 /// Whether there is a Python to ask.
-#[cfg(feature = "learn")]
 pub(super) fn check() -> Result<()> {
     python().map(drop)
 }
 
 /// `$MANYWORLDS_ORACLE`, else the Python that `./x test` installed in this crate's repository.
-fn python() -> Result<PathBuf> {
+pub(super) fn python() -> Result<PathBuf> {
     if let Some(python) = std::env::var_os("MANYWORLDS_ORACLE") {
         return Ok(PathBuf::from(python));
     }

@@ -29,7 +29,7 @@ use crate::tasks::Cause;
 /// The record holds time [T] s, qpos [T,N,nq], qvel [T,N,nv], act [T,N,na], xpos [T,N,nbody,3] m,
 /// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,0] (this version computes no sensors) and status [T,N]: 0, or the bits
 /// of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). ncon [T,N] is there, and 0,
-/// where no pair of geoms could touch; elsewhere it is missing, since this version computes no contacts. The host records
+/// where no pair of geoms could touch; elsewhere it is missing, since this version does not record contacts. The host records
 /// float64, the GPU float32.
 #[derive(Args)]
 #[command(after_help = "Examples:

@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::output::note;
 use super::subject;
 use crate::env::VecEnv;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::tasks::{Definition, Registry};
-use crate::train::{Config, Learner, Policy, Spec, Worlds, checkpoint, policy};
+use crate::train::{
+    Config, EvalReport, Learner, Policy, Spec, Worlds, checkpoint, policy, process,
+};
 
 /// What `train` left in a folder.
 pub(super) struct SavedRun {
@@ -58,6 +62,67 @@ impl SavedRun {
     /// The checkpoint's policy, where `learner` computes.
     pub(super) fn policy(&self, learner: &Learner) -> Result<Policy> {
         Policy::load(&self.checkpoint, &learner.device())
+    }
+}
+
+/// Whether a folder holds a run.
+pub(super) fn is_run(folder: &Path) -> bool {
+    folder.join(policy::CONFIG_FILE).is_file()
+}
+
+/// How the policy that a run ended with did in worlds of its own: `evaluation.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Evaluation {
+    /// Control steps of the training.
+    pub steps: u64,
+    /// Episodes that count.
+    pub episodes: usize,
+    /// Their mean undiscounted return.
+    pub mean_return: f64,
+    /// Standard deviation of the return.
+    pub std_return: f64,
+    /// Mean length in control steps.
+    pub mean_length: f64,
+    /// The return of each episode.
+    pub returns: Vec<f64>,
+}
+
+impl Evaluation {
+    const FILE: &str = "evaluation.json";
+
+    /// Writes what came out after `steps` of training.
+    pub(super) fn save(run: &Path, report: &EvalReport, steps: u64) -> Result<()> {
+        let evaluation = Self {
+            steps,
+            episodes: report.episodes,
+            mean_return: report.mean_return,
+            std_return: report.std_return,
+            mean_length: report.mean_length,
+            returns: report.returns.clone(),
+        };
+        let text = serde_json::to_vec_pretty(&evaluation).map_err(Error::io)?;
+        process::write_atomic(&run.join(Self::FILE), &text)
+    }
+
+    /// Reads it, where the run has been evaluated.
+    pub(super) fn load(run: &Path) -> Result<Option<Self>> {
+        let path = run.join(Self::FILE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let read = serde_json::from_slice(&process::read(&path)?);
+        read.map(Some)
+            .map_err(|error| Error::invalid(error).context(path.display()))
+    }
+
+    /// Removes it: the run goes on, to another policy.
+    pub(super) fn remove(run: &Path) -> Result<()> {
+        let path = run.join(Self::FILE);
+        match path.exists() {
+            true => std::fs::remove_file(&path)
+                .map_err(|error| Error::io(error).context(path.display())),
+            false => Ok(()),
+        }
     }
 }
 

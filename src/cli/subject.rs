@@ -139,8 +139,7 @@ impl Drop for ModelFile {
     }
 }
 
-/// Pairs of geoms that MuJoCo would test for contact, by its rules (Computation, Collision, Selection); this version lets
-/// them pass through each other.
+/// Pairs of geoms that MuJoCo would test for contact, by its rules (Computation, Collision, Selection).
 pub(super) fn contact_pairs(model: &Model) -> usize {
     if !model.opt.flags.contact || !model.opt.flags.constraint {
         return 0;

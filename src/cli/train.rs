@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::output::{note, say, short};
-use super::saved::{Machine, SavedRun};
+use super::saved::{Evaluation, Machine, SavedRun};
+use super::seeds::{self, Seeds};
 use super::{eval, settings};
 use crate::error::{Error, Result};
 use crate::tasks::{Definition, Registry};
-use crate::train::policy::CONFIG_FILE;
+use crate::train::policy::{self, CONFIG_FILE};
 use crate::train::{self, Config, Layers, Options, Outcome, Start};
 
 /// Train a policy for a task with PPO, and evaluate it
@@ -21,28 +22,33 @@ use crate::train::{self, Config, Layers, Options, Outcome, Start};
 #[command(after_help = "Examples:
   manyworlds train cartpole
   manyworlds train cartpole --worlds 1024 --seed 2 --out runs/second
+  manyworlds train cartpole --seeds 0..4 --out runs/five
   manyworlds train cartpole --resume runs/second --steps 20000000
+  manyworlds train cartpole --seeds 0..4 --resume runs/five
   manyworlds train cartpole ppo.gamma=0.98 reward.alive.weight=2
   manyworlds train cartpole --show-config")]
 pub(super) struct Arguments {
     /// The task
     #[arg(value_name = "TASK")]
-    task: String,
+    pub(super) task: String,
     /// Worlds that step together [default: the task's]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     worlds: Option<u32>,
     /// Seed of everything that is random [default: 1]
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
+    /// Train once per seed, one after another, each into DIR/seed_K: 0..4 (both ends included) or 0,3,5
+    #[arg(long, value_name = "A..B", conflicts_with = "seed")]
+    pub(super) seeds: Option<Seeds>,
     /// Control steps to train for, summed over the worlds [default: the task's]
     #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Folder for the run [default: runs/TASK/ and the next free number]
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
-    out: Option<PathBuf>,
+    pub(super) out: Option<PathBuf>,
     /// Go on with the run in this folder; of its configuration only steps and log.* may change
     #[arg(long, value_name = "DIR", conflicts_with = "init_from")]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     /// Start with the weights of another run
     #[arg(long, value_name = "DIR")]
     init_from: Option<PathBuf>,
@@ -57,54 +63,44 @@ pub(super) struct Arguments {
 /// The status that shells give a program which ctrl-C ended.
 const INTERRUPTED: u8 = 130;
 
+/// What a run that ctrl-C ended leaves as its status.
+pub(super) fn ended_by_interrupt() -> ExitCode {
+    ExitCode::from(INTERRUPTED)
+}
+
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode> {
-    let mut definition = registry.load(&arguments.task)?;
-    let layers = layers(arguments, &mut definition)?;
-    let config = Config::from_layers(&layers)?;
-    definition.config = config.task.clone();
-    definition.spec()?;
     if arguments.show_config {
+        let mut definition = registry.load(&arguments.task)?;
+        let layers = layers(
+            arguments,
+            arguments.resume.as_deref(),
+            None,
+            &mut definition,
+        )?;
+        Config::from_layers(&layers)?;
         say!("{}", layers.show().trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    let options = options(arguments)?;
-    let out = &options.out;
-
-    let machine = Machine::open()?;
-    note!(
-        "{}: {} steps in {} worlds, {} iterations, seed {}, into {}",
-        arguments.task,
-        short(config.steps as f64),
-        config.worlds,
-        config.iterations(),
-        config.seed,
-        out.display()
-    );
-    let mut worlds = machine.worlds(definition, config.worlds, config.seed)?;
-    if let Some(time) = worlds.env().compile_time() {
-        let operations = worlds.env().step_graph().operations().total;
-        note!(
-            "kernel: {operations} operations, compiled in {:.2} s",
-            (time.naga + time.driver).as_secs_f64()
-        );
+    if let Some(seeds) = &arguments.seeds {
+        return seeds::run(arguments, seeds, registry);
     }
-    let outcome = train::train(&mut worlds, &config, &options)?;
-    drop(worlds);
-    note!("{}", split_of_time(&outcome, out));
-    if outcome.interrupted {
-        return Ok(ExitCode::from(INTERRUPTED));
+    let job = match (&arguments.resume, &arguments.out) {
+        (Some(folder), _) => Job::resumed(arguments, folder.clone(), registry)?,
+        (None, Some(out)) => Job::fresh(arguments, out.clone(), None, None, registry)?,
+        (None, None) => {
+            let out = next_folder(&Path::new("runs").join(&arguments.task));
+            Job::fresh(arguments, out, None, None, registry)?
+        }
+    };
+    if job.options.start != Start::Resume && job.out().join(CONFIG_FILE).exists() {
+        return Err(Error::invalid("there is a run here already")
+            .context(job.out().display())
+            .hint("go on with it by --resume, or choose another --out"));
     }
-    let saved = SavedRun::open(out)?;
-    let policy = saved.policy(&machine.learner)?;
-    note!("evaluating {} episodes", eval::EPISODES);
-    let results = eval::episodes(
-        &machine,
-        saved.definition(registry)?,
-        &policy,
-        eval::EPISODES,
-        None,
-    )?;
-    eval::print(&results);
+    let out = job.out().to_owned();
+    if job.train(&Machine::open()?, registry)?.is_none() {
+        return Ok(ended_by_interrupt());
+    }
     say!("run      {}", out.display());
     note!(
         "         metrics.csv, curves.png, checkpoints/; next: eval {0}, replay {0}, export {0} --out F",
@@ -113,72 +109,151 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn layers(arguments: &Arguments, definition: &mut Definition) -> Result<Layers> {
+/// One training, with everything checked before it takes time.
+pub(super) struct Job {
+    definition: Definition,
+    /// How it is trained.
+    pub config: Config,
+    /// Where it goes and where it starts.
+    pub options: Options,
+}
+
+impl Job {
+    /// A new run in `out`: with the configuration of the run in `base`, if there is one, under the command line's.
+    pub(super) fn fresh(
+        arguments: &Arguments,
+        out: PathBuf,
+        base: Option<&Path>,
+        seed: Option<u64>,
+        registry: &Registry,
+    ) -> Result<Self> {
+        let start = match &arguments.init_from {
+            Some(folder) => Start::InitFrom(SavedRun::open(folder)?.checkpoint),
+            None => Start::Fresh,
+        };
+        if out.exists() && !out.is_dir() {
+            return Err(Error::invalid("is a file")
+                .context(out.display())
+                .hint("choose another --out"));
+        }
+        let mut definition = registry.load(&arguments.task)?;
+        let layers = layers(arguments, base, seed, &mut definition)?;
+        Self::new(definition, &layers, out, start)
+    }
+
+    /// The run in `folder`, to go on with.
+    pub(super) fn resumed(
+        arguments: &Arguments,
+        folder: PathBuf,
+        registry: &Registry,
+    ) -> Result<Self> {
+        let mut definition = registry.load(&arguments.task)?;
+        let layers = layers(arguments, Some(&folder), None, &mut definition)?;
+        Self::new(definition, &layers, folder, Start::Resume)
+    }
+
+    fn new(
+        mut definition: Definition,
+        layers: &Layers,
+        out: PathBuf,
+        start: Start,
+    ) -> Result<Self> {
+        let config = Config::from_layers(layers)?;
+        definition.config = config.task.clone();
+        definition.spec()?;
+        Ok(Self {
+            definition,
+            config,
+            options: Options {
+                out,
+                start,
+                quiet: false,
+            },
+        })
+    }
+
+    /// The run's folder.
+    pub(super) fn out(&self) -> &Path {
+        &self.options.out
+    }
+
+    /// Trains, evaluates and prints; none where ctrl-C ended it.
+    pub(super) fn train(self, machine: &Machine, registry: &Registry) -> Result<Option<()>> {
+        let Self {
+            definition,
+            config,
+            options,
+        } = self;
+        let out = &options.out;
+        note!(
+            "{}: {} steps in {} worlds, {} iterations, seed {}, into {}",
+            definition.name,
+            short(config.steps as f64),
+            config.worlds,
+            config.iterations(),
+            config.seed,
+            out.display()
+        );
+        Evaluation::remove(out)?;
+        let mut worlds = machine.worlds(definition, config.worlds, config.seed)?;
+        if let Some(time) = worlds.env().compile_time() {
+            let operations = worlds.env().step_graph().operations().total;
+            note!(
+                "kernel: {operations} operations, compiled in {:.2} s",
+                (time.naga + time.driver).as_secs_f64()
+            );
+        }
+        let outcome = train::train(&mut worlds, &config, &options)?;
+        drop(worlds);
+        note!("{}", split_of_time(&outcome, out));
+        if outcome.interrupted {
+            return Ok(None);
+        }
+        let saved = SavedRun::open(out)?;
+        let policy = saved.policy(&machine.learner)?;
+        note!("evaluating {} episodes", eval::EPISODES);
+        let definition = saved.definition(registry)?;
+        let results = eval::episodes(machine, definition, &policy, eval::EPISODES, None)?;
+        Evaluation::save(out, &results, outcome.steps)?;
+        eval::print(&results);
+        Ok(Some(()))
+    }
+}
+
+/// The configuration: of the run in `base`, else the task's, under the command line's; `seed` is set last.
+fn layers(
+    arguments: &Arguments,
+    base: Option<&Path>,
+    seed: Option<u64>,
+    definition: &mut Definition,
+) -> Result<Layers> {
     let mut assignments = Vec::new();
     let numbers = [
         ("worlds", arguments.worlds.map(u64::from)),
-        ("seed", arguments.seed),
         ("steps", arguments.steps),
     ];
     for (key, value) in numbers {
         assignments.extend(value.map(|value| format!("{key}={value}")));
     }
     assignments.extend(arguments.settings.iter().cloned());
-    let Some(folder) = &arguments.resume else {
+    assignments.extend(seed.or(arguments.seed).map(|seed| format!("seed={seed}")));
+    let Some(folder) = base else {
         return settings::fresh(definition, &assignments);
     };
-    let saved = SavedRun::open(folder)?;
-    if saved.spec.task != arguments.task {
+    let spec = policy::load_spec(folder)?;
+    if spec.task != arguments.task {
         return Err(Error::invalid(format!(
             "this is a run of `{}`, not of `{}`",
-            saved.spec.task, arguments.task
+            spec.task, arguments.task
         ))
         .context(folder.display())
-        .hint(format!(
-            "train {} --resume {}",
-            saved.spec.task,
-            folder.display()
-        )));
+        .hint(format!("train {} --resume {}", spec.task, folder.display())));
     }
     settings::resumed(train::resume_layers(folder)?, definition, &assignments)
 }
 
-/// Where the run goes and where it starts, checked before anything takes time.
-fn options(arguments: &Arguments) -> Result<Options> {
-    if let Some(folder) = &arguments.resume {
-        return Ok(Options {
-            out: folder.clone(),
-            start: Start::Resume,
-            quiet: false,
-        });
-    }
-    let start = match &arguments.init_from {
-        Some(folder) => Start::InitFrom(SavedRun::open(folder)?.checkpoint),
-        None => Start::Fresh,
-    };
-    let out = match &arguments.out {
-        Some(out) => out.clone(),
-        None => next_folder(&Path::new("runs").join(&arguments.task)),
-    };
-    if out.join(CONFIG_FILE).exists() {
-        return Err(Error::invalid("there is a run here already")
-            .context(out.display())
-            .hint("go on with it by --resume, or choose another --out"));
-    }
-    if out.exists() && !out.is_dir() {
-        return Err(Error::invalid("is a file")
-            .context(out.display())
-            .hint("choose another --out"));
-    }
-    Ok(Options {
-        out,
-        start,
-        quiet: false,
-    })
-}
-
 /// The first number in `folder` beyond all those there.
-fn next_folder(folder: &Path) -> PathBuf {
+pub(super) fn next_folder(folder: &Path) -> PathBuf {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     folder.join(format!(

@@ -5,6 +5,7 @@
 //! - [`trainer`]: the loop of rollouts, updates, logs and checkpoints;
 //! - [`ppo`]: the algorithm; [`network`], [`normalize`] and [`optimizer`]: its parts;
 //! - [`config`] and [`layers`]: every key, its default and its origin;
+//! - [`statistics`]: what several runs say together;
 //! - [`checkpoint`], [`evaluate`](mod@evaluate), [`export`](mod@export), [`log`]: what a run leaves behind.
 //!
 //! Networks, records, schedulers and Adam are burn's. A run repeats bit for bit on one device: sums have a fixed
@@ -27,6 +28,7 @@ pub mod ppo;
 mod problems;
 pub mod process;
 pub mod random;
+pub mod statistics;
 #[cfg(test)]
 mod testing;
 pub mod trainer;

@@ -17,6 +17,8 @@ pub enum Purpose {
     Shuffle = 3,
     /// Where in its first episode each world starts.
     Stagger = 4,
+    /// Resampling of scores; the iteration is the replicate.
+    Bootstrap = 5,
 }
 
 /// One stream: all the numbers of a seed, a purpose and an iteration.
@@ -59,12 +61,17 @@ impl Stream {
     pub fn permutation(&self, count: usize) -> Vec<i64> {
         let mut order: Vec<i64> = (0..count as i64).collect();
         for i in (1..count).rev() {
-            let [a, b, ..] = self.block(i as u64);
-            // 64 random bits scaled to 0..=i: the bias is below 2⁻⁴⁰.
-            let random = (u64::from(a) << 32) | u64::from(b);
-            order.swap(i, ((u128::from(random) * (i as u128 + 1)) >> 64) as usize);
+            order.swap(i, self.below(i as u64, i + 1));
         }
         order
+    }
+
+    /// The stream's number `index`, uniform in `0..count`.
+    pub fn below(&self, index: u64, count: usize) -> usize {
+        let [a, b, ..] = self.block(index);
+        // 64 random bits scaled to 0..count: the bias is below 2⁻⁴⁰.
+        let random = (u64::from(a) << 32) | u64::from(b);
+        ((u128::from(random) * count as u128) >> 64) as usize
     }
 
     fn block(&self, index: u64) -> [u32; 4] {

@@ -8,6 +8,7 @@ mod oracle;
 mod program;
 
 mod cli_run;
+mod cli_seeds;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;

@@ -43,6 +43,26 @@ def arguments():
     return parser.parse_args()
 
 
+def illuminated(mujoco, path):
+    """The model; with a light and a sky of ours where it has none, since a simulation needs neither."""
+    spec = mujoco.MjSpec.from_file(path)
+    if not spec.lights:
+        spec.worldbody.add_light(pos=[0, 0, 4], dir=[0.3, 0.4, -1], type=mujoco.mjtLightType.mjLIGHT_DIRECTIONAL)
+        headlight = spec.visual.headlight
+        headlight.ambient, headlight.diffuse, headlight.specular = [0.35] * 3, [0.45] * 3, [0.1] * 3
+    if not any(texture.type == mujoco.mjtTexture.mjTEXTURE_SKYBOX for texture in spec.textures):
+        spec.add_texture(
+            name="sky",
+            type=mujoco.mjtTexture.mjTEXTURE_SKYBOX,
+            builtin=mujoco.mjtBuiltin.mjBUILTIN_GRADIENT,
+            rgb1=[0.75, 0.84, 0.93],
+            rgb2=[0.97, 0.98, 1.0],
+            width=256,
+            height=256,
+        )
+    return spec.compile()
+
+
 def main():
     args = arguments()
     choose_opengl()
@@ -61,7 +81,7 @@ def main():
     if not 0.0 < args.fps <= 50.0:
         fail(f"--fps {args.fps}: more than 0, and at most 50 (a GIF has hundredths of a second)")
     try:
-        model = mujoco.MjModel.from_xml_path(args.model)
+        model = illuminated(mujoco, args.model)
         with np.load(args.states) as states:
             qpos, time = states["qpos"], states["time"]
     except (OSError, KeyError, ValueError) as error:

@@ -24,21 +24,25 @@ const PANELS: [(&str, &str, bool); 6] = [
 
 /// Draws the panels over control steps and replaces the file at once.
 pub fn draw(metrics: &Metrics, title: &str, path: &Path) -> Result<()> {
-    // The machine may have no fonts; the crate brings one along.
+    register_fonts();
+    // The encoder goes by the extension.
+    let temporary = path.with_extension("partial.png");
+    plot(metrics, title, BitMapBackend::new(&temporary, SIZE))
+        .map_err(|error| Error::invalid(error).context(path.display()))?;
+    fs::rename(&temporary, path).map_err(|error| Error::io(error).context(path.display()))
+}
+
+/// The machine may have no fonts; the crate brings one along.
+pub(super) fn register_fonts() {
     static FONT: Once = Once::new();
     FONT.call_once(|| {
-        // It fails only for bytes that are no font, and then the drawing below says so.
+        // It fails only for bytes that are no font, and then drawing text says so.
         drop(register_font(
             "sans-serif",
             FontStyle::Normal,
             epaint_default_fonts::UBUNTU_LIGHT,
         ));
     });
-    // The encoder goes by the extension.
-    let temporary = path.with_extension("partial.png");
-    plot(metrics, title, BitMapBackend::new(&temporary, SIZE))
-        .map_err(|error| Error::invalid(error).context(path.display()))?;
-    fs::rename(&temporary, path).map_err(|error| Error::io(error).context(path.display()))
 }
 
 fn plot(
@@ -86,7 +90,7 @@ fn plot(
 }
 
 /// From the smallest to the largest value, never empty, with a little air.
-fn range(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
+pub(super) fn range(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
     let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| {
         (low.min(v), high.max(v))
     });
@@ -98,7 +102,7 @@ fn range(values: impl Iterator<Item = f64>) -> std::ops::Range<f64> {
 }
 
 /// `1.5M`, `20k`, `0.25`.
-fn short(value: f64) -> String {
+pub(super) fn short(value: f64) -> String {
     let trim = |text: String| match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,

@@ -30,6 +30,14 @@ impl Metrics {
 
     /// Reads a table back, without the rows after `iteration`, which a resumed run computes again.
     pub fn resume(path: &Path, iteration: u64) -> Result<Self> {
+        let mut metrics = Self::read(path)?;
+        metrics.rows.retain(|row| row[0] <= iteration as f64);
+        metrics.rewrite()?;
+        Ok(metrics)
+    }
+
+    /// Reads a table, of a run that may still be going on.
+    pub fn read(path: &Path) -> Result<Self> {
         let text = String::from_utf8_lossy(&process::read(path)?).into_owned();
         let mut lines = text.lines();
         let columns: Vec<String> = lines
@@ -56,17 +64,13 @@ impl Metrics {
                 ))
                 .context(format!("{}:{}", path.display(), number + 2)));
             }
-            if cells[0] <= iteration as f64 {
-                rows.push(cells);
-            }
+            rows.push(cells);
         }
-        let metrics = Self {
+        Ok(Self {
             path: path.to_owned(),
             columns,
             rows,
-        };
-        metrics.rewrite()?;
-        Ok(metrics)
+        })
     }
 
     /// Appends a row; names not seen before become new columns at the right.

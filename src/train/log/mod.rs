@@ -1,10 +1,13 @@
-//! What a run leaves behind for people: `metrics.csv`, TensorBoard events, `curves.png`, and a progress display.
+//! What a run leaves behind for people: `metrics.csv`, TensorBoard events, `curves.png`, curves of several runs,
+//! and a progress display.
 
+mod comparison;
 mod curves;
 mod events;
 mod metrics;
 mod progress;
 
+pub use comparison::{Curve, draw as draw_comparison};
 pub use curves::draw as draw_curves;
 pub use events::EventWriter;
 pub use metrics::{Metrics, Row};

@@ -1,0 +1,264 @@
+//! One kernel that computes every stage at a state, on the host in double and on the device in single precision.
+
+use crate::error::Result;
+use crate::gpu::{Arenas, Context, Kernel, Recorder};
+use crate::model::Model;
+use crate::rigid::{self, Applied, Parameters, StateFields};
+use crate::trace::{self, Bits, Field, Graph, HostMemory, Kind, Layout, Mask, select};
+
+use super::contacts::{NUMBERS, Touch};
+
+/// The states in which stages are computed, `[component][world]`.
+pub(super) struct Inputs {
+    /// How many.
+    pub states: usize,
+    /// s
+    pub time: Vec<f64>,
+    pub qpos: Vec<f64>,
+    pub qvel: Vec<f64>,
+    pub act: Vec<f64>,
+    pub ctrl: Vec<f64>,
+}
+
+/// A stage's numbers in every state, `[state][component]`.
+pub(super) type Numbers = Vec<Vec<f64>>;
+
+/// What came out.
+pub(super) struct Computed {
+    /// Stages by MuJoCo's names.
+    pub stages: Vec<(&'static str, Numbers)>,
+    /// The contacts of every state.
+    pub contacts: Vec<Vec<Touch>>,
+    /// States whose constraint solver did not converge.
+    pub unconverged: usize,
+}
+
+/// The recorded stages of a model, and where their numbers lie.
+pub(super) struct Stages {
+    graph: Graph,
+    layout: Layout,
+    state: StateFields,
+    ctrl: Field,
+    outputs: Vec<(&'static str, Field)>,
+    /// The geoms of each point where some may touch.
+    geoms: Vec<[usize; 2]>,
+    /// `[point][NUMBERS]`
+    touches: Field,
+    /// `[point]` 1 where they do touch.
+    included: Field,
+    converged: Field,
+}
+
+impl Stages {
+    /// Records `mj_forward`'s stages.
+    ///
+    /// # Errors
+    /// The model asks for something that the physics does not support.
+    pub(super) fn record(model: &Model) -> Result<Self> {
+        rigid::check(model)?;
+        let mut layout = Layout::new();
+        let floats = layout.buffer("floats", Kind::F32);
+        let bits = layout.buffer("bits", Kind::U32);
+        let state = StateFields::declare(model, &mut layout, floats, bits);
+        let ctrl = layout.field(floats, "ctrl", model.nu);
+        let xpos = layout.field(floats, "xpos", 3 * model.nbody);
+        let xquat = layout.field(floats, "xquat", 4 * model.nbody);
+        let qacc = layout.field(floats, "qacc", model.nv);
+        let points = points(model, &layout, state);
+        let touches = layout.field(floats, "contacts", NUMBERS * points);
+        let included = layout.field(bits, "included", points);
+        let converged = layout.field(bits, "converged", 1);
+        let mut geoms = Vec::new();
+        let graph = trace::record("forward", &layout, || {
+            let out = rigid::forward(
+                model,
+                &Parameters::constant(model),
+                &state.load(),
+                &ctrl.load_all(),
+                &Applied::none(model),
+            );
+            for body in 0..model.nbody {
+                let at = &out.kinematics;
+                let (pos, quat) = (at.xpos(body).to_array(), at.xquat[body].to_array());
+                xpos.slice(3 * body, 3).store_all(&pos);
+                xquat.slice(4 * body, 4).store_all(&quat);
+            }
+            qacc.store_all(&out.qacc);
+            for (i, contact) in out.contacts.iter().enumerate() {
+                let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
+                let numbers = [&[contact.distance][..], &pos, &normal].concat();
+                touches.slice(NUMBERS * i, NUMBERS).store_all(&numbers);
+                included.store_bits(i, flag(contact.included));
+            }
+            converged.store_bits(0, flag(out.converged));
+            geoms = out.contacts.iter().map(|contact| contact.geoms).collect();
+        });
+        Ok(Self {
+            graph,
+            layout,
+            state,
+            ctrl,
+            outputs: vec![("xpos", xpos), ("xquat", xquat), ("qacc", qacc)],
+            geoms,
+            touches,
+            included,
+            converged,
+        })
+    }
+
+    /// The operations of the whole kernel.
+    pub(super) fn operations(&self) -> usize {
+        self.graph.operations().total
+    }
+
+    /// Every stage by MuJoCo's name, in double precision.
+    pub(super) fn on_host(&self, inputs: &Inputs) -> Computed {
+        let mut memory = HostMemory::<f64>::new(&self.layout, inputs.states);
+        for (field, values) in self.inputs(inputs) {
+            for (row, values) in values.chunks(inputs.states).enumerate() {
+                for (world, value) in values.iter().enumerate() {
+                    memory.set(field, row, world, *value);
+                }
+            }
+        }
+        for word in 0..self.state.active.len() {
+            (0..inputs.states)
+                .for_each(|world| memory.set_bits(self.state.active, word, world, u32::MAX));
+        }
+        self.graph.interpret(&mut memory, &[], 0..inputs.states);
+        let worlds = 0..inputs.states;
+        let rows = |field| {
+            worlds
+                .clone()
+                .map(|world| memory.row(field, world))
+                .collect()
+        };
+        let flags = |field: Field, world| -> Vec<u32> {
+            let bits = |component| memory.get_bits(field, component, world);
+            (0..field.len()).map(bits).collect()
+        };
+        self.computed(
+            rows,
+            worlds
+                .clone()
+                .map(|world| flags(self.included, world))
+                .collect(),
+            worlds
+                .clone()
+                .map(|world| flags(self.converged, world))
+                .collect(),
+        )
+    }
+
+    /// Every stage by MuJoCo's name, in single precision.
+    pub(super) fn on_device(&self, context: &Context, inputs: &Inputs) -> Result<Computed> {
+        let worlds = 0..inputs.states as u32;
+        let arenas = Arenas::new(context, &self.layout, worlds.end, context)?;
+        // A number that no kernel writes must not pass for one that it computed.
+        arenas.poison()?;
+        let kernel = Kernel::from_graph(context, &self.graph)?;
+        for (field, values) in self.inputs(inputs) {
+            let values: Vec<f32> = values.iter().map(|value| *value as f32).collect();
+            if !field.is_empty() {
+                arenas.write_field(field, worlds.clone(), &values)?;
+            }
+        }
+        let active = self.state.active;
+        if !active.is_empty() {
+            let all = vec![u32::MAX; active.len() * inputs.states];
+            arenas.write_field(active, worlds.clone(), &all)?;
+        }
+        let mut recorder = Recorder::new(context);
+        recorder.run(&kernel, &arenas, worlds.clone(), &[])?;
+        recorder.submit()?;
+        let mut numbers = Vec::new();
+        for field in self
+            .outputs
+            .iter()
+            .map(|(_, field)| *field)
+            .chain([self.touches])
+        {
+            let values: Vec<f32> = match field.is_empty() {
+                true => Vec::new(),
+                false => arenas.read_field(field, worlds.clone())?,
+            };
+            let values: Vec<f64> = values.into_iter().map(f64::from).collect();
+            numbers.push((field, by_state(&values, inputs.states)));
+        }
+        let rows = |field| {
+            let found = numbers.iter().position(|(known, _)| *known == field);
+            found.map_or(Vec::new(), |i| numbers[i].1.clone())
+        };
+        let flags = |field: Field| -> Result<Vec<Vec<u32>>> {
+            let bits: Vec<u32> = match field.is_empty() {
+                true => Vec::new(),
+                false => arenas.read_field(field, worlds.clone())?,
+            };
+            Ok(by_state(&bits, inputs.states))
+        };
+        Ok(self.computed(rows, flags(self.included)?, flags(self.converged)?))
+    }
+
+    /// Puts together what was read; `rows` gives a field's numbers, `included` and `converged` are `[state][component]`.
+    fn computed(
+        &self,
+        rows: impl Fn(Field) -> Numbers,
+        included: Vec<Vec<u32>>,
+        converged: Vec<Vec<u32>>,
+    ) -> Computed {
+        let touches = rows(self.touches);
+        let of_state = |(numbers, included): (&Vec<f64>, &Vec<u32>)| {
+            let points = numbers.chunks_exact(NUMBERS).zip(&self.geoms).zip(included);
+            points
+                .filter(|(_, included)| **included != 0)
+                .map(|((numbers, geoms), _)| Touch::new(*geoms, numbers))
+                .collect()
+        };
+        Computed {
+            stages: self
+                .outputs
+                .iter()
+                .map(|(name, field)| (*name, rows(*field)))
+                .collect(),
+            contacts: touches.iter().zip(&included).map(of_state).collect(),
+            unconverged: converged.iter().filter(|flags| flags[0] == 0).count(),
+        }
+    }
+
+    fn inputs<'i>(&self, inputs: &'i Inputs) -> [(Field, &'i [f64]); 5] {
+        [
+            (self.state.time, &inputs.time),
+            (self.state.qpos, &inputs.qpos),
+            (self.state.qvel, &inputs.qvel),
+            (self.state.act, &inputs.act),
+            (self.ctrl, &inputs.ctrl),
+        ]
+    }
+}
+
+/// How many points there are where geoms may touch: known once the stages have been recorded.
+fn points(model: &Model, layout: &Layout, state: StateFields) -> usize {
+    let mut points = 0;
+    trace::record("contacts", layout, || {
+        let ctrl = vec![trace::Var::ZERO; model.nu];
+        let out = rigid::forward(
+            model,
+            &Parameters::constant(model),
+            &state.load(),
+            &ctrl,
+            &Applied::none(model),
+        );
+        points = out.contacts.len();
+    });
+    points
+}
+
+fn flag(mask: Mask) -> Bits {
+    select(mask, Bits::from(1), Bits::ZERO)
+}
+
+/// `[component][state]` as `[state][component]`.
+fn by_state<T: Copy>(values: &[T], states: usize) -> Vec<Vec<T>> {
+    let of_state = |state: usize| values.iter().skip(state).step_by(states).copied().collect();
+    (0..states).map(of_state).collect()
+}

@@ -1,0 +1,395 @@
+//! The table of many models: which load, which agree with MuJoCo, and what the others wait for.
+//!
+//! Each model is compared by a process of its own, so that one that fails, or takes forever, costs its own row only.
+//! Paths are relative to the package that a model belongs to.
+
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
+use std::panic::catch_unwind;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::{Arguments, Comparison, Report, figure};
+use crate::cli::oracle;
+use crate::cli::output::{self, Progress, say};
+use crate::cli::subject::Subject;
+use crate::error::{Error, Result};
+use crate::tasks::Registry;
+
+/// Where this repository keeps the models of its tests.
+const OWN_MODELS: &str = "tests/models";
+const PACKAGES: [&str; 2] = ["gymnasium", "dm_control"];
+
+/// Models that belong together.
+struct Group {
+    title: String,
+    /// What the models' names are relative to.
+    root: PathBuf,
+    rows: Vec<Row>,
+}
+
+struct Row {
+    name: String,
+    outcome: Outcome,
+}
+
+enum Outcome {
+    /// Not compared yet.
+    Pending,
+    /// MuJoCo itself does not load the file.
+    NoModel(String),
+    /// We do not load it.
+    NotLoaded(String),
+    /// It loads, and the physics refuses it, or did not answer.
+    NotSimulated(String),
+    /// Compared; the second part says why the GPU was left out, if it was.
+    Compared(Box<Report>, Option<String>),
+}
+
+/// Compares all models and writes the table.
+pub(super) fn write(path: &Path, arguments: &Arguments, registry: &Registry) -> Result<()> {
+    output::check_target(path)?;
+    let mut groups = vec![own(registry)?];
+    let found = oracle::PARITY.run(&[&["packages"][..], &PACKAGES].concat())?;
+    let version = found["mujoco"].as_str().unwrap_or("unknown").to_owned();
+    for package in found["packages"].as_array().into_iter().flatten() {
+        groups.push(Group::package(package));
+    }
+    let total: usize = groups.iter().map(|group| group.rows.len()).sum();
+    let mut progress = Progress::new("parity", total as u64);
+    let mut done = 0;
+    for group in &mut groups {
+        for row in &mut group.rows {
+            progress.at(done, &row.name);
+            if let Outcome::Pending = row.outcome {
+                row.outcome = judge(&group.root, &row.name, arguments)?;
+            }
+            done += 1;
+        }
+    }
+    progress.finish();
+    let text = render(&groups, &version, arguments);
+    output::write_atomically(path, |file| Ok(file.write_all(text.as_bytes())?))?;
+    for group in &groups {
+        say!("{}: {}", group.title, group.summary());
+    }
+    say!("wrote {}", path.display());
+    Ok(())
+}
+
+/// The models of the tests in the present folder, and the tasks.
+fn own(registry: &Registry) -> Result<Group> {
+    let root = std::env::current_dir()?;
+    let mut names: Vec<String> = std::fs::read_dir(root.join(OWN_MODELS))
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".xml"))
+        .map(|name| format!("{OWN_MODELS}/{name}"))
+        .collect();
+    names.sort();
+    names.extend(registry.list().map(|(name, _)| name.to_owned()));
+    let pending = |name| Row {
+        name,
+        outcome: Outcome::Pending,
+    };
+    Ok(Group {
+        title: "this repository: models of its tests, and tasks".into(),
+        root,
+        rows: names.into_iter().map(pending).collect(),
+    })
+}
+
+impl Group {
+    fn package(package: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let models = package["models"].as_array().into_iter().flatten();
+        let row = |model: &Value| Row {
+            name: text(&model["path"]),
+            outcome: match model["error"].as_str() {
+                Some(error) => Outcome::NoModel(error.to_owned()),
+                None => Outcome::Pending,
+            },
+        };
+        Self {
+            title: format!("{} {}", text(&package["name"]), text(&package["version"])),
+            root: text(&package["root"]).into(),
+            rows: models.map(row).collect(),
+        }
+    }
+
+    fn count(&self, counts: impl Fn(&Outcome) -> bool) -> usize {
+        self.rows.iter().filter(|row| counts(&row.outcome)).count()
+    }
+
+    fn summary(&self) -> String {
+        let models = self.count(|outcome| !matches!(outcome, Outcome::NoModel(_)));
+        let loaded = self.count(Outcome::is_loaded);
+        let agree =
+            self.count(|outcome| matches!(outcome, Outcome::Compared(report, _) if report.agrees));
+        format!("{models} models, {loaded} load, {agree} agree")
+    }
+}
+
+impl Outcome {
+    fn is_loaded(&self) -> bool {
+        matches!(self, Self::NotSimulated(_) | Self::Compared(..))
+    }
+
+    /// The cells after the model's name.
+    fn cells(&self) -> [String; 9] {
+        let dash = || "–".to_owned();
+        let without_figures = |loaded: &str, verdict: &str, why: &str| {
+            let [a, b, c, d, e, f] = [(); 6].map(|()| dash());
+            [loaded.into(), verdict.into(), a, b, c, d, e, f, cell(why)]
+        };
+        match self {
+            Self::Pending => without_figures("–", "–", ""),
+            Self::NoModel(why) => without_figures("–", "no model by itself", why),
+            Self::NotLoaded(why) => without_figures("no", "not yet", why),
+            Self::NotSimulated(why) => without_figures("yes", "not yet", why),
+            Self::Compared(report, left_out) => {
+                let host = |names: &[&str]| {
+                    let found = report
+                        .stages
+                        .iter()
+                        .filter(|stage| names.contains(&stage.stage.as_str()))
+                        .filter_map(|stage| stage.host);
+                    let worst = found.fold(Some(0.0), |worst: Option<f64>, errors| {
+                        Some(worst?.max(errors.max?))
+                    });
+                    figure(worst)
+                };
+                let qacc = report.stages.iter().find(|stage| stage.stage == "qacc");
+                let gpu = qacc
+                    .and_then(|stage| stage.gpu)
+                    .map_or([dash(), dash()], |errors| {
+                        [errors.median, errors.percentile_99].map(figure)
+                    });
+                let [median, percentile_99] = gpu;
+                let mut why: Vec<String> = report
+                    .stages
+                    .iter()
+                    .filter(|stage| !stage.agrees())
+                    .map(differs)
+                    .collect();
+                for (place, unconverged) in ["host", "GPU"].iter().zip(report.unconverged) {
+                    if let Some(count @ 1..) = unconverged {
+                        why.push(format!("{place}: {count} states did not converge"));
+                    }
+                }
+                why.extend(left_out.clone());
+                [
+                    "yes".into(),
+                    if report.agrees { "agrees" } else { "not yet" }.into(),
+                    format!("{} of {}", report.in_contact, report.states),
+                    host(&["xpos", "xquat"]),
+                    host(&["contacts"]),
+                    host(&["qacc"]),
+                    median,
+                    percentile_99,
+                    cell(&why.join("; ")),
+                ]
+            }
+        }
+    }
+}
+
+/// Which figure of a stage is too large.
+fn differs(stage: &Comparison) -> String {
+    let host = stage
+        .host
+        .map(|errors| format!("host max {}", figure(errors.max)));
+    let gpu = stage.gpu.map(|errors| {
+        format!(
+            "GPU median {}, 99 % {}",
+            figure(errors.median),
+            figure(errors.percentile_99)
+        )
+    });
+    let found: Vec<String> = [host, gpu].into_iter().flatten().collect();
+    format!("{}: {}", stage.stage, found.join(", "))
+}
+
+/// Text as it may stand in a cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('<', "\\<")
+}
+
+/// Compares one model: with the GPU, and without it where that takes too long.
+fn judge(root: &Path, name: &str, arguments: &Arguments) -> Result<Outcome> {
+    let path = root.join(name);
+    // Only whether it loads: the child says why not, with relative paths.
+    let loads = !path.exists() || catch_unwind(|| Subject::file(&path).is_ok()).unwrap_or(false);
+    let refused = |line: String| match loads {
+        true => Outcome::NotSimulated(line),
+        false => Outcome::NotLoaded(line),
+    };
+    let outcome = match answer(root, name, arguments, "both")? {
+        Answer::Report(report) => Outcome::Compared(report, None),
+        Answer::Refused(line) => refused(line),
+        Answer::Late => {
+            let late = format!("GPU: no answer within {} s", arguments.limit);
+            match answer(root, name, arguments, "host")? {
+                Answer::Report(mut report) => {
+                    // What the device computes is a part of the verdict.
+                    report.agrees = false;
+                    Outcome::Compared(report, Some(late))
+                }
+                Answer::Refused(line) => refused(line),
+                Answer::Late => refused(format!("no answer within {} s", arguments.limit)),
+            }
+        }
+    };
+    Ok(outcome)
+}
+
+enum Answer {
+    Report(Box<Report>),
+    Refused(String),
+    Late,
+}
+
+/// Asks a process of this program, in the model's root, so that its errors name relative paths.
+fn answer(root: &Path, name: &str, arguments: &Arguments, backend: &str) -> Result<Answer> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["parity", name, "--json", "--backend", backend])
+        .args(["--states", &arguments.states.to_string()])
+        .args(["--seed", &arguments.seed.to_string()])
+        .current_dir(root)
+        .env("MANYWORLDS_ORACLE", std::path::absolute(oracle::python()?)?)
+        .env_remove("RUST_BACKTRACE")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| Error::io(error).context("this program, once more"))?;
+    let (stdout, stderr) = (drain(child.stdout.take()), drain(child.stderr.take()));
+    let Some(success) = wait(&mut child, Duration::from_secs(arguments.limit))? else {
+        return Ok(Answer::Late);
+    };
+    let [stdout, stderr] = [stdout, stderr].map(|reader| reader.join().unwrap_or_default());
+    if success {
+        let reports: Vec<Report> = serde_json::from_str(&stdout).map_err(|error| {
+            Error::io(format!("the comparison printed no report: {error}")).context(name)
+        })?;
+        if let Some(report) = reports.into_iter().next() {
+            return Ok(Answer::Report(Box::new(report)));
+        }
+    }
+    let line = stderr.trim_end().lines().last();
+    Ok(Answer::Refused(cause(
+        line.unwrap_or("it said nothing"),
+        name,
+    )))
+}
+
+/// Reads a pipe to its end beside us, so that the other side never waits for it.
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<String> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What was read until a failure is all there is to know.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
+
+/// Whether the process succeeded; none where it had to be ended.
+fn wait(child: &mut Child, limit: Duration) -> Result<Option<bool>> {
+    let end = Instant::now() + limit;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status.success()));
+        }
+        if Instant::now() >= end {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// `error: a.xml: a.xml:12: …` as `line 12: …`.
+fn cause(line: &str, name: &str) -> String {
+    let mut rest = line.strip_prefix("error: ").unwrap_or(line);
+    while let Some(after) = rest.strip_prefix(name) {
+        if let Some(after) = after.strip_prefix(": ") {
+            rest = after;
+        } else if let Some(after) = after.strip_prefix(':') {
+            return format!("line {after}");
+        } else {
+            break;
+        }
+    }
+    rest.to_owned()
+}
+
+fn render(groups: &[Group], mujoco: &str, arguments: &Arguments) -> String {
+    let mut text = format!(
+        "# Parity with MuJoCo {mujoco}\n\n\
+         Written by `manyworlds parity --write`: do not edit. {} states per model, visited by MuJoCo under random controls \
+         (seed {}); the stages are {}. The measure is |Δ|∞ / max(1, |reference|∞) per state. A model agrees where the \
+         host's (f64) maxima are at most 1e-8 and the GPU's (f32) medians and 99th percentiles at most 2e-5 and 1e-3. A \
+         model has {} s to answer.\n",
+        arguments.states,
+        arguments.seed,
+        super::STAGES.join(", "),
+        arguments.limit
+    );
+    for group in groups {
+        let _ = write!(
+            text,
+            "\n## {}\n\n{}.\n\n\
+             | model | loads | result | in contact | frames f64 max | contacts f64 max | qacc f64 max | qacc GPU median | 99 % | why not yet |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n",
+            group.title,
+            group.summary()
+        );
+        for row in &group.rows {
+            let _ = writeln!(
+                text,
+                "| {} | {} |",
+                row.name,
+                row.outcome.cells().join(" | ")
+            );
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_lose_the_models_own_path() {
+        let line = "error: suite/dog.xml: suite/dog.xml:12: <mesh>: not supported (use a | b)";
+        let found = cause(line, "suite/dog.xml");
+        assert_eq!(found, "line 12: <mesh>: not supported (use a | b)");
+        assert_eq!(
+            cell(&found),
+            "line 12: \\<mesh>: not supported (use a \\| b)"
+        );
+        assert_eq!(cause("error: option: no", "a.xml"), "option: no");
+    }
+
+    #[test]
+    fn a_process_that_takes_too_long_is_ended() {
+        let spawn = |seconds: &str| Command::new("sleep").arg(seconds).spawn();
+        let Ok(mut child) = spawn("60") else { return };
+        assert_eq!(wait(&mut child, Duration::from_millis(50)).unwrap(), None);
+        let mut child = spawn("0").expect("as before");
+        assert_eq!(
+            wait(&mut child, Duration::from_secs(30)).unwrap(),
+            Some(true)
+        );
+    }
+}
