@@ -36,6 +36,7 @@ mod cartpole_balance;
 mod cartpole_swingup;
 mod config;
 mod init;
+mod moment;
 mod params;
 pub(crate) mod recording;
 mod registry;
@@ -47,6 +48,7 @@ mod terms;
 mod world;
 
 pub use init::Init;
+pub use moment::{Link, Moment, Site};
 pub use params::Params;
 pub use registry::{Definition, Entry, Registry};
 pub use spec::{
@@ -56,11 +58,11 @@ pub use state::TaskState;
 pub use stats::{Cause, Quarantine, Stats};
 pub use terms::Terms;
 pub use toml::Table;
-pub use world::{Ctrl, JointState, Link, Site, World};
+pub use world::{Ctrl, JointState, World};
 
 pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
-pub(crate) use world::{Episode, Key};
+pub(crate) use world::{Episode, Key, Past};
 
 use crate::error::Result;
 use crate::math::Rng;
