@@ -232,6 +232,18 @@ impl<'a> World<'a> {
         self.single(name, self.joint(name).qvel)
     }
 
+    /// Range of a limited joint (`jnt_range`).
+    pub fn joint_limits(&self, name: &str) -> [Var; 2] {
+        let id = self.recording.model.jnt_names.id(name);
+        match id {
+            Ok(id) => self.recording.physics.jnt_range[id],
+            Err(error) => {
+                self.recording.fault(error);
+                [Var::ZERO; 2]
+            }
+        }
+    }
+
     fn single(&self, name: &str, values: Vec<Var>) -> Var {
         if values.len() != 1 {
             let message = format!("joint `{name}` is no hinge or slide");
