@@ -32,10 +32,16 @@
 //! }
 //! ```
 
+mod ant;
 mod cartpole_balance;
 mod cartpole_swingup;
+mod cheetah_run;
 mod config;
+mod half_cheetah;
+mod hopper;
+mod humanoid;
 mod init;
+mod locomotion;
 mod moment;
 mod params;
 pub(crate) mod recording;
@@ -45,6 +51,8 @@ mod spec;
 mod state;
 mod stats;
 mod terms;
+mod walker2d;
+mod walker_walk;
 mod world;
 
 pub use init::Init;

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
-use crate::math::{Inertia, Motion, Quat, Sym3, Vec3};
+use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
 use crate::rigid::{self, Applied, Forward, State};
 use crate::trace::{Var, stage};
 
@@ -196,6 +196,20 @@ impl Moment {
     /// `[nv]` Generalized forces of the actuators.
     pub fn qfrc_actuator(&self) -> Vec<Var> {
         self.forward().qfrc_actuator
+    }
+
+    /// `[nbody]` External wrench on each body, from contacts and applied forces: torque about the centre of mass of its
+    /// kinematic tree, and force, world axes (`cfrc_ext`). Zero for the world.
+    pub fn cfrc_ext(&self) -> Vec<Force> {
+        self.about_tree_com(|body, center| {
+            if body == 0 {
+                return Force::ZERO;
+            }
+            let applied = self.applied.xfrc[body];
+            let sum = Force::acting_at(self.com[body] - center, applied.ang, applied.lin);
+            // CONTACTS
+            sum
+        })
     }
 
     /// Everything that follows from the state and the inputs.
