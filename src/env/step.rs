@@ -259,6 +259,7 @@ impl Recipe<'_> {
             evaluated,
             ctrl: inputs.ctrl,
             applied: inputs.applied,
+            stepped: Mask::from(true),
         };
         let mut after = Episode {
             physics,

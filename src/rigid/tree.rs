@@ -108,6 +108,17 @@ pub fn check(model: &Model) -> Result<()> {
             "remove diagexact=\"enable\" from <flag>",
         );
     }
+    let flags = &model.opt.flags;
+    let rubs = (0..model.nv).find(|&dof| model.dof_frictionloss[dof] != 0.0);
+    if let Some(dof) = rubs.filter(|_| flags.constraint && flags.frictionloss) {
+        return Err(
+            Error::unsupported("dry friction in joints is not supported yet")
+                .context(format!("joint {}", model.dof_jntid[dof]))
+                .hint(
+                    "remove frictionloss, or switch it off with <flag frictionloss=\"disable\"/>",
+                ),
+        );
+    }
     let mocap = (0..model.nbody).find(|&body| model.body_mocapid[body].is_some());
     if let Some(body) = mocap {
         return Err(Error::unsupported("mocap bodies are not supported yet")

@@ -6,9 +6,10 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
+use super::world::Past;
 use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
 use crate::rigid::{self, Applied, Forward, State};
-use crate::trace::{Var, stage};
+use crate::trace::{Mask, Var, select, stage};
 
 /// A link (a body of the model) in the world's frame.
 #[derive(Clone, Copy)]
@@ -72,6 +73,8 @@ pub struct Moment {
     state: State,
     ctrl: Vec<Var>,
     applied: Applied,
+    /// Whether forces are known.
+    stepped: Mask,
     /// `[nbody]`
     links: Vec<Link>,
     /// `[nbody]` Centres of mass, world frame.
@@ -96,17 +99,19 @@ impl Moment {
                     .collect(),
                 ctrl: vec![Var::ZERO; model.nu],
                 applied: Applied::none(model),
+                stepped: Mask::from(true),
                 state: state.clone(),
                 recording: Rc::clone(recording),
             }
         })
     }
 
-    /// The same with controls and forces that act.
-    pub(crate) fn with_inputs(self, ctrl: &[Var], applied: &Applied) -> Self {
+    /// The same with the controls and forces that acted.
+    pub(crate) fn with_inputs(self, past: &Past) -> Self {
         Self {
-            ctrl: ctrl.to_vec(),
-            applied: applied.clone(),
+            ctrl: past.ctrl.clone(),
+            applied: past.applied.clone(),
+            stepped: past.stepped,
             ..self
         }
     }
@@ -199,16 +204,18 @@ impl Moment {
     }
 
     /// `[nbody]` External wrench on each body, from contacts and applied forces: torque about the centre of mass of its
-    /// kinematic tree, and force, world axes (`cfrc_ext`). Zero for the world.
+    /// kinematic tree, and force, world axes (`cfrc_ext`). Zero for the world, and where an episode begins.
     pub fn cfrc_ext(&self) -> Vec<Force> {
+        let (model, forward) = (&self.recording.model, self.forward());
         self.about_tree_com(|body, center| {
             if body == 0 {
                 return Force::ZERO;
             }
-            let applied = self.applied.xfrc[body];
-            let sum = Force::acting_at(self.com[body] - center, applied.ang, applied.lin);
-            // CONTACTS
-            sum
+            let Force { ang, lin } = self.applied.xfrc[body];
+            let applied = Force::acting_at(self.com[body] - center, ang, lin);
+            let origin = forward.kinematics.origin[body];
+            let wrench = applied + forward.contact_wrench(model, body, center - origin);
+            select(self.stepped, wrench, Force::ZERO)
         })
     }
 

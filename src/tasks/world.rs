@@ -13,7 +13,7 @@ use super::state::TaskState;
 use crate::error::{Error, Result};
 use crate::math::{Force, Rng, Vec3, random};
 use crate::rigid::{self, Applied, State};
-use crate::trace::{Bits, Carry, Slot, Var};
+use crate::trace::{Bits, Carry, Mask, Slot, Var};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
@@ -88,6 +88,8 @@ pub(crate) struct Past {
     pub ctrl: Vec<Var>,
     /// Likewise.
     pub applied: Applied,
+    /// Whether there was a step: false where an episode begins.
+    pub stepped: Mask,
 }
 
 impl Past {
@@ -98,6 +100,7 @@ impl Past {
             evaluated: state.clone(),
             ctrl: vec![Var::ZERO; recording.model.nu],
             applied: Applied::none(&recording.model),
+            stepped: Mask::from(false),
         }
     }
 }
@@ -108,6 +111,7 @@ impl Carry for Past {
         self.evaluated.slots(visit);
         self.ctrl.slots(visit);
         self.applied.slots(visit);
+        self.stepped.slots(visit);
     }
 }
 
@@ -173,15 +177,9 @@ impl<'a> World<'a> {
     }
 
     /// The world in the state in which the physics evaluated forces last, before it arrived at the present one: what
-    /// `mj_step` leaves in `mjData`. Where an episode begins, as it is now.
+    /// `mj_step` leaves in `mjData`. Where an episode begins, as it is now, and no forces are known yet.
     pub fn evaluated(&self) -> Moment {
-        let Past {
-            evaluated,
-            ctrl,
-            applied,
-            ..
-        } = self.past;
-        Moment::new(&self.recording, evaluated).with_inputs(ctrl, applied)
+        Moment::new(&self.recording, &self.past.evaluated).with_inputs(self.past)
     }
 
     /// A link by its body's name.

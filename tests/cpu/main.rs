@@ -7,6 +7,7 @@ mod program;
 
 mod broken_mjcf;
 mod cli_input;
+mod contact_step;
 mod functions;
 mod model;
 mod model_fields;

@@ -105,6 +105,17 @@ fn airborne_steps_are_the_reference_s() {
     }
 }
 
+/// Random actions over episodes that fall, hop and slide.
+#[test]
+fn steps_with_contacts_are_the_reference_s() {
+    for task in TASKS {
+        let Some((touching, ended)) = follow(task, &["--states", "200"]) else {
+            return;
+        };
+        eprintln!("{task} {touching} {ended}");
+    }
+}
+
 const TASKS: [&str; 7] = [
     "hopper",
     "half_cheetah",
