@@ -15,6 +15,7 @@ use crate::trace::{Mask, Var, select};
 use super::Context;
 use super::contact::{self, Touch};
 use super::kinematics::Kinematics;
+use super::slots::{self, Slots};
 use super::state::State;
 
 /// Everything that constrains a world.
@@ -23,40 +24,54 @@ pub(super) struct Constraints {
     pub rows: Vec<Row>,
     /// Contacts of links with the static world.
     pub touches: Vec<Touch>,
+    /// Contacts between links.
+    pub slots: Slots,
+}
+
+/// Masks per bit of [`State::active`], by what they belong to.
+pub(super) struct Split<'m> {
+    /// By row.
+    pub rows: Vec<&'m [Mask]>,
+    /// By contact with the static world.
+    pub touches: Vec<&'m [Mask]>,
+    /// By slot.
+    pub slots: Vec<&'m [Mask]>,
 }
 
 impl Constraints {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.touches.is_empty()
+        self.rows.is_empty() && self.touches.is_empty() && self.slots.slots.is_empty()
     }
 
     /// In which worlds each row counts, a mask per bit of [`State::active`].
     pub(super) fn present(&self) -> Vec<Mask> {
         let rows = self.rows.iter().map(|row| (row.bits(), row.present));
-        let touches = self
-            .touches
-            .iter()
-            .map(|touch| (contact::edges(touch.dim), touch.present));
+        let of = |touch: &Touch| (contact::edges(touch.dim), touch.present);
+        let touches = self.touches.iter().map(of);
+        let slots = self.slots.slots.iter().map(|slot| of(&slot.touch));
         rows.chain(touches)
+            .chain(slots)
             .flat_map(|(bits, present)| std::iter::repeat_n(present, bits))
             .collect()
     }
 
     /// Masks per bit, by row and by contact.
-    pub(super) fn split<'m>(&self, mut masks: &'m [Mask]) -> (Vec<&'m [Mask]>, Vec<&'m [Mask]>) {
+    pub(super) fn split<'m>(&self, mut masks: &'m [Mask]) -> Split<'m> {
         let mut take = |bits: usize| {
             let (first, rest) = masks.split_at(bits);
             masks = rest;
             first
         };
         let rows = self.rows.iter().map(|row| take(row.bits())).collect();
-        let touches = self
-            .touches
-            .iter()
-            .map(|touch| take(contact::edges(touch.dim)))
-            .collect();
-        (rows, touches)
+        let mut edges = |touch: &Touch| take(contact::edges(touch.dim));
+        let touches = self.touches.iter().map(&mut edges).collect();
+        let slots = self.slots.slots.iter();
+        Split {
+            rows,
+            touches,
+            slots: slots.map(|slot| edges(&slot.touch)).collect(),
+        }
     }
 }
 
@@ -138,12 +153,16 @@ pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Co
     Constraints {
         rows,
         touches: contact::touches(cx, at),
+        slots: slots::fill(cx, at, state),
     }
 }
 
 /// How many bits the states of a model's constraints take.
 pub(super) fn capacity(model: &Model) -> usize {
-    friction_capacity(model) + limit_capacity(model) + contact::capacity(model)
+    friction_capacity(model)
+        + limit_capacity(model)
+        + contact::capacity(model)
+        + slots::capacity(model)
 }
 
 fn friction_capacity(model: &Model) -> usize {

@@ -9,11 +9,11 @@
 
 use crate::math::{Articulated, Force, MIN_VALUE, Mat3, Motion, Sym3, Vec3};
 use crate::model::Model;
-use crate::trace::{Mask, Var, select};
+use crate::trace::{Carry, Mask, Slot, Var, select};
 
 use super::Context;
 use super::collision::{self, Candidate, Point, Shape};
-use super::constraint::{Law, Softness};
+use super::constraint::{Constraints, Law, Softness};
 use super::kinematics::Kinematics;
 
 /// The smallest coefficient of friction (`mjMINMU`).
@@ -67,10 +67,12 @@ pub(super) struct Touch {
     pub pos: Vec3,
     pub distance: Var,
     pub frame: [Vec3; 3],
+    /// Distance less margin.
+    violation: Var,
     pub detected: Mask,
     pub present: Mask,
     /// Coefficients in the friction directions: two tangents, spin, two rolls.
-    friction: [Var; 5],
+    pub friction: [Var; 5],
     /// Inverse regularization D of every edge.
     stiffness: Var,
     /// b
@@ -115,34 +117,85 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
     touches
 }
 
-/// The contacts with their forces, as they are told to the outside.
+/// All possible contacts between two links, relative to one origin, and those links.
+pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> (Vec3, Vec<(Touch, [usize; 2])>) {
+    let origin = cx.tree.links.first().map_or(Vec3::ZERO, |link| at.origin[link.body]);
+    let mut all = Vec::new();
+    for candidate in candidates(cx.model) {
+        let bodies = candidate.geoms.map(|geom| cx.model.geom_bodyid[geom]);
+        let [Some(first), Some(second)] = bodies.map(|body| cx.tree.body_link[body]) else {
+            continue;
+        };
+        let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
+        let shared = shared(cx, &candidate);
+        let reach = shared.margin + shared.gap;
+        for point in collision::collide(&shapes[0], &shapes[1], reach) {
+            let touch = touch(cx, &candidate, (0, true), point, &shared);
+            all.push((touch, [first, second]));
+        }
+    }
+    (origin, all)
+}
+
+/// How many possible contacts of a dimension there are between two links.
+pub(super) fn count_between(model: &Model, dim: usize) -> usize {
+    let all = candidates(model);
+    let chosen = all
+        .iter()
+        .filter(|candidate| !is_touch(model, candidate) && candidate.condim == dim);
+    chosen.map(|candidate| point_count(model, candidate)).sum()
+}
+
+/// How many points a candidate has.
+fn point_count(model: &Model, candidate: &Candidate) -> usize {
+    let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
+    collision::points(a, b).unwrap_or(0)
+}
+
+/// The contacts with their forces in their frames, as they are told to the outside.
 pub(super) fn contacts(
     cx: &Context<'_>,
     at: &Kinematics,
-    touches: &[Touch],
+    constraints: &Constraints,
     forces: &[[Var; 6]],
 ) -> Vec<Contact> {
-    let told = |(touch, &force): (&Touch, &[Var; 6])| Contact {
+    let told = |touch: &Touch, origin: Vec3, force: [Var; 6]| Contact {
         geoms: touch.geoms,
         dim: touch.dim,
         distance: touch.distance,
-        pos: at.origin[cx.tree.links[touch.link].body] + touch.pos,
+        pos: origin + touch.pos,
         frame: touch.frame,
         detected: touch.detected,
         included: touch.present,
         force,
     };
-    touches.iter().zip(forces).map(told).collect()
+    let (touches, slots) = (&constraints.touches, &constraints.slots);
+    let (own, in_slots) = forces.split_at(touches.len());
+    let origin = |link: usize| at.origin[cx.tree.links[link].body];
+    let mut all: Vec<Contact> = touches
+        .iter()
+        .zip(own)
+        .map(|(touch, &force)| told(touch, origin(touch.link), force))
+        .collect();
+    for (index, touch) in slots.all.iter().enumerate() {
+        // In whichever slot it stands, if it has one.
+        let mut sum = [Var::ZERO; 6];
+        for (slot, force) in slots.slots.iter().zip(in_slots) {
+            if slot.touch.dim == touch.dim {
+                let here = slot.index.eq(index as u32);
+                let part = |k: usize| sum[k] + select(here, force[k], Var::ZERO);
+                sum = std::array::from_fn(part);
+            }
+        }
+        all.push(told(touch, origin(0), sum));
+    }
+    all
 }
 
 /// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
 pub fn count(model: &Model) -> usize {
-    let points = |candidate: &Candidate| {
-        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-        collision::points(a, b).unwrap_or(0)
-    };
-    let is_listed = |candidate: &&Candidate| is_touch(model, candidate);
-    candidates(model).iter().filter(is_listed).map(points).sum()
+    let all = candidates(model);
+    all.iter().map(|candidate| point_count(model, candidate)).sum()
 }
 
 /// Whether one of the geoms is fixed in the world.
@@ -153,12 +206,9 @@ fn is_touch(model: &Model, candidate: &Candidate) -> bool {
         .any(|&geom| model.body_weldid[model.geom_bodyid[geom]] == 0)
 }
 
-/// How many rows the contacts of a model can have at most.
+/// How many rows the contacts of links with the static world can have at most.
 pub(super) fn capacity(model: &Model) -> usize {
-    let rows = |candidate: &Candidate| {
-        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-        edges(candidate.condim) * collision::points(a, b).unwrap_or(0)
-    };
+    let rows = |candidate: &Candidate| edges(candidate.condim) * point_count(model, candidate);
     let all = candidates(model);
     let touches = all.iter().filter(|candidate| is_touch(model, candidate));
     touches.map(rows).sum()
@@ -174,18 +224,14 @@ fn candidates(model: &Model) -> Vec<Candidate> {
     candidates
 }
 
-/// A geom's shape relative to the origin of a tree.
+/// A geom's shape relative to a given origin. That of its own tree costs nothing.
 fn shape(cx: &Context<'_>, at: &Kinematics, geom: usize, origin: Vec3) -> Shape {
     let frame = at.geom(cx.model, cx.parameters, geom);
-    let is_static = cx.tree.body_link[cx.model.geom_bodyid[geom]].is_none();
+    let own = at.origin[cx.model.geom_bodyid[geom]];
     Shape {
         kind: cx.model.geom_type[geom],
         size: cx.parameters.geom_size[geom].to_array(),
-        pos: if is_static {
-            frame.pos - origin
-        } else {
-            frame.offset
-        },
+        pos: frame.offset + (own - origin),
         mat: frame.mat,
     }
 }
@@ -290,12 +336,28 @@ fn touch(
         pos: point.pos,
         distance: point.distance,
         frame: point.frame,
+        violation,
         detected: violation.lt(shared.gap),
         present: violation.lt(0.0),
         friction: shared.friction,
         stiffness,
         damping: law.damping,
         spring: law.stiffness * law.impedance * violation,
+    }
+}
+
+impl Carry for Touch {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.pos.slots(visit);
+        self.distance.slots(visit);
+        self.frame.slots(visit);
+        self.violation.slots(visit);
+        self.detected.slots(visit);
+        self.present.slots(visit);
+        self.friction.slots(visit);
+        for number in [&mut self.stiffness, &mut self.damping, &mut self.spring] {
+            number.slots(visit);
+        }
     }
 }
 
@@ -322,11 +384,7 @@ impl Touch {
         if self.dim == 1 {
             normal = strength(0);
         }
-        for (k, axis) in [t1, t2, n, t1, t2]
-            .into_iter()
-            .enumerate()
-            .take(self.dim - 1)
-        {
+        for (k, axis) in [t1, t2, n, t1, t2].into_iter().enumerate().take(self.dim - 1) {
             let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
             let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
             normal += plus + minus;
@@ -350,26 +408,32 @@ impl Touch {
         )
     }
 
-    /// How far each edge exceeds its reference acceleration, given the link's acceleration less `c` but for the
-    /// spring's part; and the size of the terms.
-    fn residuals(&self, excess: Motion) -> (Vec<Var>, Var) {
+    /// The parts of a motion, relative to the origin, in the contact's directions: the normal and the friction's.
+    pub(super) fn along(&self, motion: Motion) -> Vec<Var> {
         let [n, t1, t2] = self.axes();
-        let lin = excess.at(self.pos);
-        let approach = n.dot(lin);
-        let normal = approach + self.spring;
-        if self.dim == 1 {
-            return (vec![normal], approach.abs() + self.spring.abs());
-        }
+        let lin = motion.at(self.pos);
         let along = |k: usize| match k {
-            0 => t1.dot(lin),
-            1 => t2.dot(lin),
-            2 => n.dot(excess.ang),
-            3 => t1.dot(excess.ang),
-            _ => t2.dot(excess.ang),
+            0 => n.dot(lin),
+            1 => t1.dot(lin),
+            2 => t2.dot(lin),
+            3 => n.dot(motion.ang),
+            4 => t1.dot(motion.ang),
+            _ => t2.dot(motion.ang),
         };
-        let (mut edges, mut size) = (Vec::new(), approach.abs() + self.spring.abs());
-        for k in 0..self.dim - 1 {
-            let slip = along(k) * self.friction[k];
+        (0..self.dim).map(along).collect()
+    }
+
+    /// How far each edge exceeds its reference acceleration, given the accelerations in the contact's directions less
+    /// `c` but for the spring's part; and the size of the terms.
+    pub(super) fn residuals_of(&self, excess: &[Var]) -> (Vec<Var>, Var) {
+        let normal = excess[0] + self.spring;
+        let mut size = excess[0].abs() + self.spring.abs();
+        if self.dim == 1 {
+            return (vec![normal], size);
+        }
+        let mut edges = Vec::new();
+        for (&along, &mu) in excess[1..].iter().zip(&self.friction) {
+            let slip = along * mu;
             edges.extend([normal + slip, normal - slip]);
             size += slip.abs();
         }
@@ -378,8 +442,8 @@ impl Touch {
 
     /// Which edges should push, given which do. `slack` is the part of the terms' size by which a residual must be on
     /// the other side.
-    pub(super) fn wanted(&self, excess: Motion, pushes: &[Mask], slack: Var) -> Vec<Mask> {
-        let (edges, size) = self.residuals(excess);
+    pub(super) fn wanted(&self, excess: &[Var], pushes: &[Mask], slack: Var) -> Vec<Mask> {
+        let (edges, size) = self.residuals_of(excess);
         let band = slack * size;
         edges
             .iter()
@@ -389,8 +453,8 @@ impl Touch {
     }
 
     /// The force in the contact frame.
-    pub(super) fn force(&self, excess: Motion, pushes: &[Mask]) -> [Var; 6] {
-        let (edges, _) = self.residuals(excess);
+    pub(super) fn force(&self, excess: &[Var], pushes: &[Mask]) -> [Var; 6] {
+        let (edges, _) = self.residuals_of(excess);
         let pushes = edges.iter().zip(pushes);
         let push: Vec<Var> = pushes
             .map(|(&residual, &pushing)| select(pushing, -residual * self.stiffness, Var::ZERO))
@@ -401,6 +465,16 @@ impl Touch {
             force[k + 1] = (push[2 * k] - push[2 * k + 1]) * self.friction[k];
         }
         force
+    }
+
+    /// By how much the distance is below the margin, negative.
+    pub(super) fn violation(&self) -> Var {
+        self.violation
+    }
+
+    /// The regularization R of every edge.
+    pub(super) fn softness(&self) -> Var {
+        self.stiffness.max(MIN_VALUE).recip()
     }
 
     /// A force in the contact frame as a wrench on the link about the origin of its tree.

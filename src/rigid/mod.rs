@@ -28,6 +28,7 @@ mod kinematics;
 mod parameters;
 mod passive;
 mod placement;
+mod slots;
 mod solve;
 mod state;
 mod tree;
@@ -82,8 +83,12 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
-    /// Every point where a link may touch the static world, in a fixed order; those that do not exist are far apart.
+    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
     pub contacts: Vec<Contact>,
+    /// How many contacts between links are within their margins.
+    pub needed: Bits,
+    /// Whether those are more than there are slots for: then only the deepest push.
+    pub overflow: Mask,
     /// Rows that push, see [`State::active`].
     pub active: Vec<Bits>,
     /// Whether the constraint solver found the exact set of rows within its rounds.
@@ -315,12 +320,9 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
-        contacts: contact::contacts(
-            cx,
-            &smooth.kinematics,
-            &constraints.touches,
-            &solution.forces,
-        ),
+        contacts: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        needed: constraints.slots.needed,
+        overflow: constraints.slots.overflow,
         active: solution.active,
         converged: solution.converged,
         transmission: smooth.actuation.transmission,

@@ -13,13 +13,13 @@
 use crate::math::{Force, Motion};
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
+use super::contact::Touch;
+use super::{Context, bias};
 use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
-use super::constraint::Constraints;
-use super::contact::Touch;
+use super::constraint::{Constraints, Split};
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
-use super::{Context, bias};
 
 /// When the search for the rows that push changes its manner, counted in rounds.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +52,7 @@ pub(super) struct Solution {
     pub qacc: Vec<Var>,
     /// `[nv]` Generalized force of the constraints (`qfrc_constraint`).
     pub qfrc_constraint: Vec<Var>,
-    /// `[touches]` Force of each contact in its frame.
+    /// `[touches + slots]` Force of each contact in its frame.
     pub forces: Vec<[Var; 6]>,
     /// The states of the rows, see [`State::active`](super::State::active).
     pub active: Vec<Bits>,
@@ -109,7 +109,11 @@ impl Problem<'_> {
             |(active, _, _), round| {
                 let pushes = unpack(&active, masks.len());
                 let found = self.accelerations(cx, constraints, &pushes);
-                let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
+                let lenient = select(
+                    round.ge(self.rounds.exact),
+                    Var::from(TOLERANCE),
+                    Var::ZERO,
+                );
                 let wanted = self.wanted(constraints, &found, &pushes, lenient);
                 let change: Vec<Bits> = pack(wanted.into_iter())
                     .iter()
@@ -134,15 +138,15 @@ impl Problem<'_> {
             },
         );
         let pushes = unpack(&active, masks.len());
-        let (rows, touches) = constraints.split(&pushes);
-        let forces: Vec<[Var; 6]> = constraints
-            .touches
-            .iter()
-            .zip(touches)
-            .map(|(touch, edges)| touch.force(self.excess(touch, &found.motion), edges))
-            .collect();
+        let split = constraints.split(&pushes);
+        let touches = constraints.touches.iter().zip(&split.touches);
+        let touches = touches
+            .map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
+        let slots = constraints.slots.slots.iter().zip(&split.slots);
+        let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
+        let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
         Solution {
-            qfrc_constraint: self.push(cx, constraints, &found.x, (&rows, &forces)),
+            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces)),
             qacc: found.x,
             forces,
             // A row that is absent now starts as pushing when it appears, for that is why it appears.
@@ -163,8 +167,8 @@ impl Problem<'_> {
         pushes: &[Mask],
     ) -> Response {
         let (mut blocks, mut tau) = (self.armature.clone(), self.tau.to_vec());
-        let (rows, touches) = constraints.split(pushes);
-        for (row, state) in constraints.rows.iter().zip(rows) {
+        let split = constraints.split(pushes);
+        for (row, state) in constraints.rows.iter().zip(&split.rows) {
             let (stiffness, force) = row.load(state);
             blocks.add_outer(cx.model, row.joint, &row.jacobian, stiffness);
             for &(dof, arm) in &row.jacobian {
@@ -172,17 +176,26 @@ impl Problem<'_> {
             }
         }
         let mut loads = Loads::of(self.inertia);
-        for (touch, edges) in constraints.touches.iter().zip(touches) {
+        for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
             let (k, p) = touch.load(edges, self.cvel[touch.link] * touch.damping);
             loads.k[touch.link] = loads.k[touch.link] + k;
             loads.p[touch.link] += p;
         }
-        articulated::respond(cx, self.kinematics, loads, &blocks, &tau)
+        let at = self.kinematics;
+        let mut found = articulated::respond(cx, at, loads.clone(), &blocks, &tau);
+        loads.p.fill(Force::ZERO);
+        constraints
+            .slots
+            .correct(&mut found, &split.slots, |qfrc: &[Var]| {
+                articulated::respond(cx, at, loads.clone(), &blocks, qfrc)
+            });
+        found
     }
 
-    /// The acceleration of a contact's link less the one it asks for, but for the spring's part.
-    fn excess(&self, touch: &Touch, motion: &[Motion]) -> Motion {
-        motion[touch.link] + self.cvel[touch.link] * touch.damping
+    /// The acceleration of a contact's link in the contact's directions, less the one it asks for but for the
+    /// spring's part.
+    fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
+        touch.along(motion[touch.link] + self.cvel[touch.link] * touch.damping)
     }
 
     /// The states that the rows should be in at these accelerations, given those that they are in.
@@ -193,12 +206,16 @@ impl Problem<'_> {
         pushes: &[Mask],
         slack: Var,
     ) -> Vec<Mask> {
-        let (rows, touches) = constraints.split(pushes);
-        let rows = constraints.rows.iter().zip(rows);
-        let touches = constraints.touches.iter().zip(touches);
+        let split = constraints.split(pushes);
+        let rows = constraints.rows.iter().zip(split.rows);
+        let touches = constraints.touches.iter().zip(split.touches);
+        let slots = constraints.slots.slots.iter().zip(split.slots);
         rows.flat_map(|(row, state)| row.wanted(&found.x, state, slack))
             .chain(touches.flat_map(|(touch, edges)| {
-                touch.wanted(self.excess(touch, &found.motion), edges, slack)
+                touch.wanted(&self.excess(touch, &found.motion), edges, slack)
+            }))
+            .chain(slots.flat_map(|(slot, edges)| {
+                slot.touch.wanted(&slot.excess(&found.x), edges, slack)
             }))
             .collect()
     }
@@ -209,14 +226,21 @@ impl Problem<'_> {
         cx: &Context<'_>,
         constraints: &Constraints,
         qacc: &[Var],
-        (states, forces): (&[&[Mask]], &[[Var; 6]]),
+        (states, forces): (&Split<'_>, &[[Var; 6]]),
     ) -> Vec<Var> {
         let mut wrenches = vec![Force::ZERO; cx.tree.links.len()];
-        for (touch, force) in constraints.touches.iter().zip(forces) {
+        let (own, in_slots) = forces.split_at(constraints.touches.len());
+        for (touch, force) in constraints.touches.iter().zip(own) {
             wrenches[touch.link] += touch.wrench(force);
         }
         let mut qfrc = bias::project(cx, self.kinematics, wrenches);
-        for (row, state) in constraints.rows.iter().zip(states) {
+        for (slot, force) in constraints.slots.slots.iter().zip(in_slots) {
+            for (row, &force) in slot.jacobian.iter().zip(force) {
+                let terms = qfrc.iter_mut().zip(row);
+                terms.for_each(|(qfrc, &arm)| *qfrc += arm * force);
+            }
+        }
+        for (row, state) in constraints.rows.iter().zip(&states.rows) {
             let (stiffness, force) = row.load(state);
             let force = stiffness * (row.aref - row.along(qacc)) + force;
             for &(dof, arm) in &row.jacobian {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::model::{Integrator, Joint, Model};
+use crate::model::{Cone, Integrator, Joint, Model};
 
 /// The links of a model, parents before children.
 #[derive(Clone, Debug)]
@@ -118,6 +118,26 @@ pub fn check(model: &Model) -> Result<()> {
                     "remove frictionloss, or switch it off with <flag frictionloss=\"disable\"/>",
                 ),
         );
+    }
+    let candidates = super::collision::candidates(model);
+    let rubs = candidates.iter().any(|candidate| candidate.condim > 1);
+    if model.opt.cone == Cone::Elliptic && rubs {
+        return unsupported(
+            "elliptic friction cones are not supported yet",
+            "use cone=\"pyramidal\"",
+        );
+    }
+    for candidate in &candidates {
+        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
+        if super::collision::points(a, b).is_none() {
+            let kinds = [a, b].map(|kind| kind.keyword());
+            return Err(Error::unsupported(format!(
+                "contacts of {} with {} are not supported yet",
+                kinds[0], kinds[1]
+            ))
+            .context(format!("geoms {:?}", candidate.geoms))
+            .hint("set contype and conaffinity so that they do not collide"));
+        }
     }
     let mocap = (0..model.nbody).find(|&body| model.body_mocapid[body].is_some());
     if let Some(body) = mocap {

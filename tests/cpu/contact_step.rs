@@ -125,3 +125,30 @@ fn ant() {
 fn half_cheetah() {
     matches_mujoco("gymnasium:half_cheetah", &ALL);
 }
+
+/// Contacts between links of one branch, without and with friction.
+#[test]
+fn hopper() {
+    matches_mujoco("gymnasium:hopper", &["Euler"]);
+}
+
+#[test]
+fn walker2d() {
+    matches_mujoco("gymnasium:walker2d", &["Euler"]);
+}
+
+/// Many more possible contacts between links than slots.
+#[test]
+fn humanoid() {
+    matches_mujoco("gymnasium:humanoid", &["Euler", "RK4"]);
+}
+
+#[test]
+fn contact_kinds() {
+    matches_mujoco("contact_kinds", &ALL);
+}
+
+#[test]
+fn sphere_stack() {
+    matches_mujoco("sphere_stack", &["Euler"]);
+}
