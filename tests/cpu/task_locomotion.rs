@@ -112,7 +112,9 @@ fn steps_with_contacts_are_the_reference_s() {
         let Some((touching, ended)) = follow(task, &["--states", "200"]) else {
             return;
         };
-        eprintln!("{task} {touching} {ended}");
+        assert!(touching > 50, "{task}: {touching} of 200 steps touch something");
+        let terminates = ["hopper", "walker2d", "ant", "humanoid"].contains(&task);
+        assert_eq!(ended > 0, terminates, "{task}: {ended} steps end an episode");
     }
 }
 
