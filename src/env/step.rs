@@ -17,7 +17,7 @@ use crate::model::Model;
 use crate::rigid;
 use crate::tasks::recording::Recording;
 use crate::tasks::{
-    Cause, Ctrl, Episode, Init, Key, Params, Spec, Task, TaskState, Terms, World, check,
+    Cause, Ctrl, Episode, Init, Key, Params, Past, Spec, Task, TaskState, Terms, World, check,
 };
 use crate::trace::{self, Bits, Graph, Layout, Mask, Var, repeat, select, stage, uniform, when};
 
@@ -42,8 +42,8 @@ impl Plan {
             let before = recipe.load();
             let idle = recipe.idle();
             let action = recipe.action(idle);
-            let after = recipe.advance(&before, &action, idle);
-            let outcome = recipe.judge(before, after, &action, idle);
+            let (after, past) = recipe.advance(&before, &action);
+            let outcome = recipe.judge(before, after, past, &action);
             recipe.account(&outcome);
             let (episode, reset) = recipe.begin_again(&outcome);
             let (episode, resampled) = recipe.command(episode, reset | idle);
@@ -73,7 +73,8 @@ impl Plan {
                 let mut episode = recipe.fresh(key);
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
-                let observation = recipe.look(&episode, &recipe.no_action());
+                let past = recipe.no_past(&episode);
+                let observation = recipe.look(&episode, &past, &recipe.no_action());
                 recipe.store_begun(&episode, &observation);
                 fields.seed.store_all_bits(&key.seed);
             });
@@ -85,7 +86,9 @@ impl Plan {
         self.record("refresh", params, |recipe| {
             let fields = &recipe.plan.fields;
             when(fields.selected.load_bits(0).ne(0), (), |()| {
-                let observation = recipe.look(&recipe.load(), &fields.action.load_all());
+                let episode = recipe.load();
+                let past = recipe.no_past(&episode);
+                let observation = recipe.look(&episode, &past, &fields.action.load_all());
                 let sane = !above(observation.iter().flatten(), f32::MAX);
                 when(sane, (), |()| {
                     store_groups(&fields.observations, &observation)
@@ -123,6 +126,8 @@ struct Action {
     values: Vec<Var>,
     /// Whether a number was not finite.
     broken: Mask,
+    /// The episode was over before: this step does not act.
+    idle: Mask,
 }
 
 /// What the step came to.
@@ -140,6 +145,8 @@ struct Outcome {
     status: Bits,
     /// The episode was over before: this step does not act.
     idle: Mask,
+    /// What led to the state that the step arrived at.
+    past: Past,
 }
 
 impl Outcome {
@@ -215,6 +222,7 @@ impl Recipe<'_> {
                     .map(|value| select(ignored, Var::from(0.0), *value))
                     .collect(),
                 broken,
+                idle,
             }
         })
     }
@@ -223,35 +231,36 @@ impl Recipe<'_> {
         vec![Var::from(0.0); self.plan.spec.actions.len()]
     }
 
+    fn no_past(&self, episode: &Episode) -> Past {
+        Past::none(&self.recording, &episode.physics)
+    }
+
     /// Substeps under the action, then the task's own update.
-    fn advance(&self, before: &Episode, action: &Action, idle: Mask) -> Episode {
-        let go = !(idle | action.broken);
-        let (model, task) = (&self.plan.model, &self.plan.task);
-        let substep = |physics, _| {
-            let now = Episode {
-                physics,
-                ..before.clone()
-            };
-            let mut ctrl = Ctrl::new(&self.recording);
-            stage("actuate", || {
-                task.actuate(
-                    &World::new(&self.recording, &now, &action.values),
-                    &action.values,
-                    &mut ctrl,
-                )
-            });
-            rigid::substep(
-                model,
+    fn advance(&self, before: &Episode, action: &Action) -> (Episode, Past) {
+        let go = !(action.idle | action.broken);
+        let substep = |(physics, _), _| {
+            let inputs = self.actuate(before, &physics, action);
+            let step = rigid::substep(
+                &self.plan.model,
                 &self.recording.physics,
-                &now.physics,
-                &ctrl.ctrl,
-                &ctrl.applied,
-            )
-            .state
+                &physics,
+                &inputs.ctrl,
+                &inputs.applied,
+            );
+            (step.state, step.evaluated)
         };
-        let physics = stage("physics", || {
-            repeat(uniform("substeps"), before.physics.clone(), |_| go, substep)
+        let (physics, evaluated) = stage("physics", || {
+            let start = (before.physics.clone(), before.physics.clone());
+            repeat(uniform("substeps"), start, |_| go, substep)
         });
+        let inputs = self.actuate(before, &evaluated, action);
+        let past = Past {
+            before: before.physics.clone(),
+            evaluated,
+            ctrl: inputs.ctrl,
+            applied: inputs.applied,
+            stepped: Mask::from(true),
+        };
         let mut after = Episode {
             physics,
             step: before.step + 1,
@@ -259,18 +268,35 @@ impl Recipe<'_> {
         };
         let mut own = after.task.clone();
         stage("update", || {
-            task.update(
-                &World::new(&self.recording, &after, &action.values),
-                &mut own,
-            )
+            let world = World::new(&self.recording, &after, &past, &action.values);
+            self.plan.task.update(&world, &mut own);
         });
         after.task = own;
-        after
+        (after, past)
+    }
+
+    /// What the task sends to the physics in one substep of the control step that began at `before`.
+    fn actuate(&self, before: &Episode, physics: &rigid::State, action: &Action) -> Ctrl {
+        stage("actuate", || {
+            let now = Episode {
+                physics: physics.clone(),
+                ..before.clone()
+            };
+            let past = Past {
+                before: before.physics.clone(),
+                ..self.no_past(&now)
+            };
+            let world = World::new(&self.recording, &now, &past, &action.values);
+            let mut ctrl = Ctrl::new(&self.recording);
+            self.plan.task.actuate(&world, &action.values, &mut ctrl);
+            ctrl
+        })
     }
 
     /// Terms, then what ends the episode: the task, the time limit, or numbers that are not finite.
-    fn judge(&self, before: Episode, after: Episode, action: &Action, idle: Mask) -> Outcome {
-        let terms = self.terms(&after, &action.values);
+    fn judge(&self, before: Episode, after: Episode, past: Past, action: &Action) -> Outcome {
+        let idle = action.idle;
+        let terms = self.terms(&after, &past, &action.values);
         let observation = self.groups(&terms, &after);
         let (weighted_terms, termination_terms) =
             stage("terms", || (terms.weighted_rewards(), terms.terminations()));
@@ -321,13 +347,14 @@ impl Recipe<'_> {
                 truncated,
                 status,
                 idle,
+                past,
             }
         })
     }
 
-    fn terms(&self, episode: &Episode, action: &[Var]) -> Terms {
+    fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
         let mut terms = Terms::new(&self.recording);
-        let world = World::new(&self.recording, episode, action);
+        let world = World::new(&self.recording, episode, past, action);
         stage("terms", || {
             self.plan.task.terms(&world, &episode.task, &mut terms)
         });
@@ -339,8 +366,8 @@ impl Recipe<'_> {
         terms.groups(&mut episode.key.rng("noise", episode.step))
     }
 
-    fn look(&self, episode: &Episode, action: &[Var]) -> Vec<Vec<Var>> {
-        self.groups(&self.terms(episode, action), episode)
+    fn look(&self, episode: &Episode, past: &Past, action: &[Var]) -> Vec<Vec<Var>> {
+        self.groups(&self.terms(episode, past, action), episode)
     }
 
     /// Adds to the running episode's sums, and to the statistics where it ended.
@@ -505,7 +532,8 @@ impl Recipe<'_> {
                 .collect();
             let mut now = episode.clone();
             now.last_action = select(reset, self.no_action(), now.last_action);
-            self.look(&now, &action)
+            let past = select(reset, self.no_past(&now), outcome.past.clone());
+            self.look(&now, &past, &action)
         })
     }
 

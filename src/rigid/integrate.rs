@@ -10,18 +10,20 @@ use super::free_body;
 use super::state::State;
 use super::{Context, Forward, Inputs, forward_with};
 
-/// The state after one time step, given the accelerations and forces at its start.
+/// The state after one time step, given the accelerations and forces at its start; and the state in which forces were
+/// evaluated last.
 pub(super) fn integrate(
     cx: &Context<'_>,
     state: &State,
     inputs: &Inputs<'_>,
     now: &Forward,
-) -> State {
-    match cx.model.opt.integrator {
-        Integrator::Rk4 => rk4(cx, state, inputs, now),
-        Integrator::ImplicitFast => semi_implicit(cx, state, now, &implicit_fast(cx, state, now)),
-        _ => semi_implicit(cx, state, now, &euler(cx, now)),
-    }
+) -> (State, State) {
+    let qacc = match cx.model.opt.integrator {
+        Integrator::Rk4 => return rk4(cx, state, inputs, now),
+        Integrator::ImplicitFast => implicit_fast(cx, state, now),
+        _ => euler(cx, now),
+    };
+    (semi_implicit(cx, state, now, &qacc), state.clone())
 }
 
 /// Accelerations of the Euler integrator: joint damping is implicit unless it is switched off.
@@ -130,21 +132,21 @@ fn positions(cx: &Context<'_>, qpos: &[Var], qvel: &[Var], dt: Var) -> Vec<Var> 
 type Rates = [Vec<Var>; 3];
 
 /// Fourth-order Runge–Kutta. Stage i starts from the state moved along stage i − 1's rates for `[½, ½, 1] h`; the
-/// step takes the rates' mean with weights `[1, 2, 2, 1] / 6`.
-fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> State {
+/// step takes the rates' mean with weights `[1, 2, 2, 1] / 6`. Also returns where the fourth stage was.
+fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> (State, State) {
     let dt = cx.parameters.timestep;
     let zeros: Rates = [
         vec![Var::ZERO; cx.model.nv],
         vec![Var::ZERO; cx.model.nv],
         vec![Var::ZERO; cx.model.na],
     ];
-    let (stage, mean) = repeat(
+    let (stage, mean, last) = repeat(
         4u32,
-        (state.clone(), zeros),
+        (state.clone(), zeros, state.clone()),
         |_| true.into(),
-        |(stage, sum), i: Bits| {
+        |(stage, sum, _), i: Bits| {
             let there = forward_with(cx, &stage, inputs);
-            let rates: Rates = [stage.qvel, there.qacc, there.act_dot];
+            let rates: Rates = [stage.qvel.clone(), there.qacc, there.act_dot];
             let reach = select(i.eq(2), Var::ONE, Var::from(0.5)) * dt;
             let weight = select(
                 i.eq(0) | i.eq(3),
@@ -161,16 +163,18 @@ fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> S
             (
                 next,
                 std::array::from_fn(|k| along(&sum[k], &rates[k], weight)),
+                stage,
             )
         },
     );
-    State {
+    let next = State {
         qpos: positions(cx, &state.qpos, &mean[0], dt),
         qvel: along(&state.qvel, &mean[1], dt),
         act: actuation::advance(cx, &now.transmission, &state.act, &mean[2]),
         time: state.time + dt,
         active: stage.active,
-    }
+    };
+    (next, last)
 }
 
 /// `x + factor · rate`

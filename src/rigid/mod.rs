@@ -57,8 +57,11 @@ pub use tree::check;
 pub struct Substep {
     /// The state after the time step.
     pub state: State,
-    /// Everything at the start of the time step, as `mj_step` leaves it. Use [`forward`] for the state after it.
+    /// Everything at the start of the time step. Use [`forward`] for the state after it.
     pub start: Forward,
+    /// The state in which forces were evaluated last: the start of the time step, or `rk4`'s fourth stage. [`forward`]
+    /// there gives what `mj_step` leaves in `mjData`.
+    pub evaluated: State,
 }
 
 /// Everything that follows from a state and its inputs, before time advances (`mj_forward`).
@@ -160,10 +163,14 @@ pub fn substep(
     let cx = Context::new(model, parameters, &tree);
     let inputs = Inputs { ctrl, applied };
     let start = forward_with(&cx, state, &inputs);
-    let state = stage("integrate", || {
+    let (state, evaluated) = stage("integrate", || {
         integrate::integrate(&cx, state, &inputs, &start)
     });
-    Substep { state, start }
+    Substep {
+        state,
+        start,
+        evaluated,
+    }
 }
 
 /// Everything at a state, without advancing it (`mj_forward`).

@@ -130,6 +130,29 @@ impl Init {
         }
     }
 
+    /// Range of a limited joint (`jnt_range`).
+    pub fn limits(&self, joint: &str) -> [Var; 2] {
+        let recording = &self.recording;
+        match recording.model.jnt_names.id(joint) {
+            Ok(id) => recording.physics.jnt_range[id],
+            Err(error) => {
+                recording.fault(error);
+                [Var::ZERO; 2]
+            }
+        }
+    }
+
+    /// Puts every limited hinge and slide anywhere in its range, uniformly.
+    pub fn spread_limited_joints(&mut self, rng: &mut Rng) {
+        let model = &self.recording.model;
+        for joint in 0..model.njnt {
+            if model.jnt_limited[joint] && model.joint_dofs(joint).len() == 1 {
+                let [low, high] = self.recording.physics.jnt_range[joint];
+                self.state.qpos[model.jnt_qposadr[joint]] = rng.range(low, high);
+            }
+        }
+    }
+
     /// Adds Gaussian noise of this standard deviation to every number of `qvel`.
     pub fn perturb_qvel_normal(&mut self, rng: &mut Rng, deviation: impl Into<Var>) {
         let deviation = deviation.into();

@@ -32,10 +32,17 @@
 //! }
 //! ```
 
+mod ant;
 mod cartpole_balance;
 mod cartpole_swingup;
+mod cheetah_run;
 mod config;
+mod half_cheetah;
+mod hopper;
+mod humanoid;
 mod init;
+mod locomotion;
+mod moment;
 mod params;
 pub(crate) mod recording;
 mod registry;
@@ -44,9 +51,12 @@ mod spec;
 mod state;
 mod stats;
 mod terms;
+mod walker2d;
+mod walker_walk;
 mod world;
 
 pub use init::Init;
+pub use moment::{Link, Moment, Site};
 pub use params::Params;
 pub use registry::{Definition, Entry, Registry};
 pub use spec::{
@@ -56,11 +66,11 @@ pub use state::TaskState;
 pub use stats::{Cause, Quarantine, Stats};
 pub use terms::Terms;
 pub use toml::Table;
-pub use world::{Ctrl, JointState, Link, Site, World};
+pub use world::{Ctrl, JointState, World};
 
 pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
-pub(crate) use world::{Episode, Key};
+pub(crate) use world::{Episode, Key, Past};
 
 use crate::error::Result;
 use crate::math::Rng;

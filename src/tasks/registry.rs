@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use toml::Table;
 
 use super::spec::{Spec, unknown};
-use super::{Task, cartpole_balance, cartpole_swingup};
+use super::{
+    Task, ant, cartpole_balance, cartpole_swingup, cheetah_run, half_cheetah, hopper, humanoid,
+    walker_walk, walker2d,
+};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::scene::mjcf;
@@ -37,9 +40,21 @@ impl Registry {
 
     /// The tasks that come with this crate.
     pub fn builtin() -> Self {
+        let entries = [
+            ("ant", ant::ENTRY),
+            ("cartpole", cartpole_balance::ENTRY),
+            ("cartpole_swingup", cartpole_swingup::ENTRY),
+            ("cheetah_run", cheetah_run::ENTRY),
+            ("half_cheetah", half_cheetah::ENTRY),
+            ("hopper", hopper::ENTRY),
+            ("humanoid", humanoid::ENTRY),
+            ("walker2d", walker2d::ENTRY),
+            ("walker_walk", walker_walk::ENTRY),
+        ];
         let mut registry = Self::new();
-        registry.register("cartpole", cartpole_balance::ENTRY);
-        registry.register("cartpole_swingup", cartpole_swingup::ENTRY);
+        for (name, entry) in entries {
+            registry.register(name, entry);
+        }
         registry
     }
 

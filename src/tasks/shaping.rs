@@ -14,7 +14,7 @@ pub enum Sigmoid {
     Linear,
 }
 
-/// 1 inside `bounds`, and outside of them a smooth fall that reaches `value_at_margin` at a distance of `margin`.
+/// 1 inside `bounds`, which may be infinite, and outside of them a smooth fall that reaches `value_at_margin` at a distance of `margin`.
 ///
 /// Source: dm_control `utils/rewards.py`, `tolerance` (Tassa et al., DeepMind Control Suite, 2018, eq. 1).
 /// With d the distance to the bounds in units of the margin, and v the value at the margin, the scale s solves
@@ -34,7 +34,14 @@ pub fn tolerance(
         (0.0..1.0).contains(&value_at_margin),
         "tolerance: value_at_margin {value_at_margin} is outside of [0, 1)"
     );
-    let outside = Var::from(0.0).max(low - x).max(x - high);
+    // An infinite bound is none: devices have no infinite literals.
+    let mut outside = Var::ZERO;
+    if low.is_finite() {
+        outside = outside.max(low - x);
+    }
+    if high.is_finite() {
+        outside = outside.max(x - high);
+    }
     if margin <= 0.0 {
         return select(outside.gt(0.0), Var::from(0.0), Var::from(1.0));
     }

@@ -6,13 +6,14 @@
 
 use std::rc::Rc;
 
+use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
-use crate::math::{Force, Quat, Rng, Vec3, random};
-use crate::rigid::{self, State};
-use crate::trace::{Bits, Carry, Slot, Var, stage};
+use crate::math::{Force, Rng, Vec3, random};
+use crate::rigid::{self, Applied, State};
+use crate::trace::{Bits, Carry, Mask, Slot, Var};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
@@ -76,60 +77,42 @@ impl Carry for Episode {
     }
 }
 
-/// A link (a body of the model) in the world's frame.
-#[derive(Clone, Copy)]
-pub struct Link {
-    /// Origin of its frame, m.
-    pub position: Vec3,
-    /// Orientation of its frame.
-    pub orientation: Quat,
-    /// Velocity of the origin, m/s.
-    pub velocity: Vec3,
-    /// Angular velocity, rad/s.
-    pub angular_velocity: Vec3,
+/// What led to the present state of a world.
+#[derive(Clone)]
+pub(crate) struct Past {
+    /// Where the control step began.
+    pub before: State,
+    /// Where the physics evaluated forces last.
+    pub evaluated: State,
+    /// What acted on it there.
+    pub ctrl: Vec<Var>,
+    /// Likewise.
+    pub applied: Applied,
+    /// Whether there was a step: false where an episode begins.
+    pub stepped: Mask,
 }
 
-impl Link {
-    /// A world vector in the link's frame.
-    pub fn to_body(&self, vector: Vec3) -> Vec3 {
-        self.orientation.conj().rotate(vector)
-    }
-
-    /// A vector of the link's frame in the world's.
-    pub fn to_world(&self, vector: Vec3) -> Vec3 {
-        self.orientation.rotate(vector)
-    }
-
-    /// Velocity of the origin in the link's frame, m/s.
-    pub fn velocity_in_body(&self) -> Vec3 {
-        self.to_body(self.velocity)
-    }
-
-    /// Angular velocity in the link's frame, rad/s.
-    pub fn angular_velocity_in_body(&self) -> Vec3 {
-        self.to_body(self.angular_velocity)
-    }
-
-    /// The link's z axis in the world's frame; its z is the cosine of the tilt.
-    pub fn up(&self) -> Vec3 {
-        self.to_world(Vec3::new(0.0, 0.0, 1.0))
-    }
-
-    /// The direction of gravity (0, 0, −1) in the link's frame.
-    pub fn gravity_in_body(&self) -> Vec3 {
-        self.to_body(Vec3::new(0.0, 0.0, -1.0))
+impl Past {
+    /// That of a world which has just been put into this state.
+    pub(crate) fn none(recording: &Recording, state: &State) -> Self {
+        Self {
+            before: state.clone(),
+            evaluated: state.clone(),
+            ctrl: vec![Var::ZERO; recording.model.nu],
+            applied: Applied::none(&recording.model),
+            stepped: Mask::from(false),
+        }
     }
 }
 
-/// A site: a named point and frame on a link.
-#[derive(Clone, Copy)]
-pub struct Site {
-    /// Position in the world's frame, m.
-    pub position: Vec3,
-    /// Orientation in the world's frame.
-    pub orientation: Quat,
-    /// Velocity in the world's frame, m/s.
-    pub velocity: Vec3,
+impl Carry for Past {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.before.slots(visit);
+        self.evaluated.slots(visit);
+        self.ctrl.slots(visit);
+        self.applied.slots(visit);
+        self.stepped.slots(visit);
+    }
 }
 
 /// A joint's share of `qpos` and `qvel`.
@@ -145,23 +128,24 @@ pub struct JointState {
 pub struct World<'a> {
     recording: Rc<Recording>,
     episode: &'a Episode,
-    frames: Frames,
+    past: &'a Past,
+    now: Moment,
     action: &'a [Var],
     control_dt: f64,
 }
 
-/// Frames and velocities of links, in the world's frame.
-struct Frames {
-    links: Vec<Link>,
-    com: Vec<Vec3>,
-}
-
 impl<'a> World<'a> {
-    pub(crate) fn new(recording: &Rc<Recording>, episode: &'a Episode, action: &'a [Var]) -> Self {
+    pub(crate) fn new(
+        recording: &Rc<Recording>,
+        episode: &'a Episode,
+        past: &'a Past,
+        action: &'a [Var],
+    ) -> Self {
         Self {
-            frames: stage("world", || Frames::of(recording, &episode.physics)),
+            now: Moment::new(recording, &episode.physics),
             recording: Rc::clone(recording),
             episode,
+            past,
             action,
             control_dt: recording.spec.control_dt,
         }
@@ -182,33 +166,40 @@ impl<'a> World<'a> {
         &self.episode.physics.act
     }
 
+    /// The world as it is now, like the functions below.
+    pub fn now(&self) -> &Moment {
+        &self.now
+    }
+
+    /// The world as it was when the control step began; where an episode begins, as it is now.
+    pub fn before(&self) -> Moment {
+        Moment::new(&self.recording, &self.past.before)
+    }
+
+    /// The world in the state in which the physics evaluated forces last, before it arrived at the present one: what
+    /// `mj_step` leaves in `mjData`. Where an episode begins, as it is now, and no forces are known yet.
+    pub fn evaluated(&self) -> Moment {
+        Moment::new(&self.recording, &self.past.evaluated).with_inputs(self.past)
+    }
+
     /// A link by its body's name.
     pub fn link(&self, name: &str) -> Link {
-        let body = self.recording.model.body_names.id(name);
-        self.frames.links[self.recording.or_fault(body, 0)]
+        self.now.link(name)
     }
 
     /// A link's centre of mass in the world's frame, m.
     pub fn link_com(&self, name: &str) -> Vec3 {
-        let body = self.recording.model.body_names.id(name);
-        self.frames.com[self.recording.or_fault(body, 0)]
+        self.now.link_com(name)
     }
 
     /// Centre of mass of a link and everything that hangs on it, in the world's frame, m.
     pub fn subtree_com(&self, name: &str) -> Vec3 {
-        let model = &self.recording.model;
-        let root = self.recording.or_fault(model.body_names.id(name), 0);
-        let mut inside = vec![false; model.nbody];
-        let (mut moment, mut mass) = (Vec3::ZERO, Var::ZERO);
-        // Parents precede children.
-        for body in root..model.nbody {
-            inside[body] = body == root || inside[model.body_parentid[body]];
-            if inside[body] {
-                moment += self.frames.com[body] * self.recording.physics.body_mass[body];
-                mass += self.recording.physics.body_mass[body];
-            }
-        }
-        moment * mass.recip()
+        self.now.subtree_com(name)
+    }
+
+    /// Velocity of [`World::subtree_com`], m/s (MuJoCo's sensor `subtreelinvel`).
+    pub fn subtree_velocity(&self, name: &str) -> Vec3 {
+        self.now.subtree_velocity(name)
     }
 
     /// A joint by name.
@@ -239,6 +230,18 @@ impl<'a> World<'a> {
         self.single(name, self.joint(name).qvel)
     }
 
+    /// Range of a limited joint (`jnt_range`).
+    pub fn joint_limits(&self, name: &str) -> [Var; 2] {
+        let id = self.recording.model.jnt_names.id(name);
+        match id {
+            Ok(id) => self.recording.physics.jnt_range[id],
+            Err(error) => {
+                self.recording.fault(error);
+                [Var::ZERO; 2]
+            }
+        }
+    }
+
     fn single(&self, name: &str, values: Vec<Var>) -> Var {
         if values.len() != 1 {
             let message = format!("joint `{name}` is no hinge or slide");
@@ -250,29 +253,7 @@ impl<'a> World<'a> {
 
     /// A site by name.
     pub fn site(&self, name: &str) -> Site {
-        let model = &self.recording.model;
-        if let Err(error) = model.site_names.id(name) {
-            self.recording.fault(error);
-            let Link {
-                position,
-                orientation,
-                velocity,
-                ..
-            } = self.frames.links[0];
-            return Site {
-                position,
-                orientation,
-                velocity,
-            };
-        }
-        let id = model.site_names.find(name).expect("checked above");
-        let link = self.frames.links[model.site_bodyid[id]];
-        let arm = link.to_world(Vec3::constant(model.site_pos[id]));
-        Site {
-            position: link.position + arm,
-            orientation: link.orientation * Quat::constant(model.site_quat[id]),
-            velocity: link.velocity + link.angular_velocity.cross(arm),
-        }
+        self.now.site(name)
     }
 
     /// Force or torque of an actuator (N or N·m) in the present state, if it were commanded `ctrl`.
@@ -286,7 +267,7 @@ impl<'a> World<'a> {
         }
         let mut controls = vec![Var::from(0.0); recording.model.nu];
         controls[id] = ctrl.into();
-        let none = rigid::Applied::none(&recording.model);
+        let none = Applied::none(&recording.model);
         rigid::forward(
             &recording.model,
             &recording.physics,
@@ -350,41 +331,18 @@ impl<'a> World<'a> {
     }
 }
 
-impl Frames {
-    fn of(recording: &Recording, state: &State) -> Self {
-        let model = &recording.model;
-        let (kinematics, cvel) = rigid::motion(model, &recording.physics, state);
-        let link = |body: usize| {
-            let offset = kinematics.offset[body];
-            Link {
-                position: kinematics.xpos(body),
-                orientation: kinematics.xquat[body],
-                velocity: cvel[body].at(offset),
-                angular_velocity: cvel[body].ang,
-            }
-        };
-        let com = |body: usize| {
-            kinematics.xpos(body) + kinematics.xmat[body] * recording.physics.body_ipos[body]
-        };
-        Self {
-            links: (0..model.nbody).map(link).collect(),
-            com: (0..model.nbody).map(com).collect(),
-        }
-    }
-}
-
 /// What a task sends to the physics in one substep.
 pub struct Ctrl {
     recording: Rc<Recording>,
     pub(crate) ctrl: Vec<Var>,
-    pub(crate) applied: rigid::Applied,
+    pub(crate) applied: Applied,
 }
 
 impl Ctrl {
     pub(crate) fn new(recording: &Rc<Recording>) -> Self {
         Self {
             ctrl: vec![Var::from(0.0); recording.model.nu],
-            applied: rigid::Applied::none(&recording.model),
+            applied: Applied::none(&recording.model),
             recording: Rc::clone(recording),
         }
     }

@@ -19,6 +19,7 @@ mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
 mod scripts;
+mod task_locomotion;
 mod task_world;
 mod tasks;
 mod tidy;
