@@ -284,10 +284,9 @@ fn solve(mut a: Vec<Vec<Var>>, mut x: Vec<Var>) -> Vec<Var> {
         inverse.push(a[i][i].recip());
         for row in i + 1..n {
             let factor = a[row][i] * inverse[i];
-            for column in i + 1..=row {
-                let reduced = a[column][i] * factor;
-                a[row][column] -= reduced;
-            }
+            let pivots: Vec<Var> = (i + 1..=row).map(|column| a[column][i]).collect();
+            let entries = a[row][i + 1..].iter_mut().zip(pivots);
+            entries.for_each(|(entry, pivot)| *entry -= pivot * factor);
             let reduced = factor * x[i];
             x[row] -= reduced;
         }
