@@ -7,6 +7,8 @@ mod program;
 
 mod broken_mjcf;
 mod cli_input;
+mod collision_candidates;
+mod collision_pairs;
 mod functions;
 mod model;
 mod model_fields;
