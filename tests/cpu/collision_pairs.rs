@@ -1,8 +1,6 @@
 //! Contact points of two geoms against MuJoCo's: number, distance, position and frame, for random poses, those turned
 //! by right angles and almost so, parallel, concentric, apart and deep.
 
-use std::collections::BTreeMap;
-
 use manyworlds::math::{Mat3, Vec3};
 use manyworlds::model::Geom;
 use manyworlds::rigid::collision::{self, Point, Shape};
@@ -145,7 +143,7 @@ fn difference(found: &[Vec<f64>], expected: &[Vec<f64>]) -> Option<f64> {
     Some(worst)
 }
 
-/// Cases whose answer jumps with the last bit: MuJoCo's own moves when the shapes do, by as little as this.
+/// How many cases agree, and how well.
 #[derive(Default, Debug)]
 struct Tally {
     cases: usize,
@@ -178,7 +176,7 @@ fn tally(found: &[Vec<Vec<f64>>], cases: &[Value], tolerance: f64) -> (Tally, Ve
 }
 
 /// Compares a pair of kinds in `f64`, and in `f32` where rounding may not change how many points there are.
-fn check(kinds: [Geom; 2]) {
+fn check(kinds: [Geom; 2], allowed: usize) {
     const CASES: usize = 1200;
     let [a, b] = kinds.map(Geom::keyword);
     let count = CASES.to_string();
@@ -198,7 +196,11 @@ fn check(kinds: [Geom; 2]) {
         println!("case {index}: {}\n found {found:?}", cases[index]);
     }
     assert!(double.contacts > CASES / 4, "the cases are too far apart");
-    assert!(odd.is_empty(), "{a}-{b}: {} cases differ", odd.len());
+    assert!(
+        odd.len() <= allowed,
+        "{a}-{b}: {} cases differ, not {allowed}",
+        odd.len()
+    );
     assert!(
         single.other_number + single.above < CASES / 20,
         "{single:?}"
@@ -206,39 +208,55 @@ fn check(kinds: [Geom; 2]) {
 }
 
 macro_rules! pairs {
-    ($($name:ident: $a:ident $b:ident;)+) => {
-        $(#[test] fn $name() { check([Geom::$a, Geom::$b]); })+
+    ($($name:ident: $a:ident $b:ident, $allowed:literal;)+) => {
+        $(#[test] fn $name() { check([Geom::$a, Geom::$b], $allowed); })+
     };
 }
 
+// Cases that may differ, of 1,200: those where MuJoCo's own answer hangs on the last bit. Segments that are parallel to
+// 1e-5 rad and cross, or parallel to an edge of a box; boxes with two faces or edges that are as good; cylinders upright to 1e-6 rad, where MuJoCo takes
+// the direction of a tilt from rounding.
 pairs! {
-    plane_sphere: Plane Sphere;
-    plane_capsule: Plane Capsule;
-    plane_box: Plane Box;
-    sphere_sphere: Sphere Sphere;
-    sphere_capsule: Sphere Capsule;
-    capsule_capsule: Capsule Capsule;
-    sphere_box: Sphere Box;
-    sphere_cylinder: Sphere Cylinder;
-    plane_cylinder: Plane Cylinder;
-    plane_ellipsoid: Plane Ellipsoid;
-    box_box: Box Box;
+    plane_sphere: Plane Sphere, 0;
+    plane_capsule: Plane Capsule, 0;
+    plane_ellipsoid: Plane Ellipsoid, 0;
+    plane_cylinder: Plane Cylinder, 4;
+    plane_box: Plane Box, 0;
+    sphere_sphere: Sphere Sphere, 0;
+    sphere_capsule: Sphere Capsule, 0;
+    sphere_cylinder: Sphere Cylinder, 0;
+    sphere_box: Sphere Box, 0;
+    capsule_capsule: Capsule Capsule, 4;
+    capsule_box: Capsule Box, 8;
+    box_box: Box Box, 4;
 }
 
-/// How much each pair of kinds costs, so that a change shows.
+/// How much each pair of kinds costs, all shapes being unknown while recording, so that a change shows.
 #[test]
 fn operation_counts() {
-    let mut counts = BTreeMap::new();
+    let expected = [
+        ("plane-sphere", 44),
+        ("plane-capsule", 89),
+        ("plane-ellipsoid", 93),
+        ("plane-cylinder", 157),
+        ("plane-box", 158),
+        ("sphere-sphere", 75),
+        ("sphere-capsule", 92),
+        ("sphere-cylinder", 146),
+        ("sphere-box", 151),
+        ("capsule-capsule", 213),
+        ("capsule-box", 1381),
+        ("box-box", 1889),
+    ];
+    let mut found = Vec::new();
     for (_, a) in Geom::KEYWORDS {
         for (_, b) in Geom::KEYWORDS {
             if collision::points(*a, *b).is_some() {
-                let graph = record([*a, *b]).graph;
-                counts.insert(
-                    format!("{}-{}", a.keyword(), b.keyword()),
-                    graph.operations().total,
-                );
+                let total = record([*a, *b]).graph.operations().total;
+                found.push((format!("{}-{}", a.keyword(), b.keyword()), total));
             }
         }
     }
-    println!("{counts:#?}");
+    let expected = expected.map(|(name, total)| (name.to_string(), total));
+    assert_eq!(found, expected);
 }

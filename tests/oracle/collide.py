@@ -109,8 +109,11 @@ def of_model(path, count, seed):
     model = mujoco.MjModel.from_xml_path(path)
     data = mujoco.MjData(model)
     # Everything is near enough to everything to be detected.
-    model.geom_gap[:] = 1e3
-    model.pair_gap[:] = 1e3
+    far = 1000
+    model.geom_margin[:] += far
+    model.body_margin[:] += 2 * far
+    model.pair_margin[:] += far
+    model.opt.o_margin += far
     found = []
     for qpos in random_states(model, count, seed)[0]:
         data.qpos[:] = qpos
@@ -123,7 +126,7 @@ def of_model(path, count, seed):
                 "solref": contact.solref.tolist(),
                 "solreffriction": contact.solreffriction.tolist(),
                 "solimp": contact.solimp.tolist(),
-                "margin": contact.includemargin,
+                "margin": contact.includemargin - far * round(contact.includemargin / far),
             }
             for contact in data.contact
         ]

@@ -15,6 +15,7 @@
 mod boxes;
 mod candidates;
 mod capsule;
+mod capsule_box;
 mod plane;
 mod sphere;
 
@@ -22,7 +23,7 @@ use crate::math::{Mat3, Vec3};
 use crate::model::Geom;
 use crate::trace::{Carry, Slot, Var, select};
 
-pub use candidates::{Candidate, candidates};
+pub use candidates::{Candidate, candidates, check};
 
 /// The distance of a point that does not exist, m: more than any margin.
 pub const ABSENT: f64 = 1e10;
@@ -83,7 +84,7 @@ pub fn points(a: Geom, b: Geom) -> Option<usize> {
         (Plane | Sphere, Sphere) | (Sphere, Capsule | Cylinder | Box) | (Plane, Ellipsoid) => {
             Some(1)
         }
-        (Plane | Capsule, Capsule) => Some(2),
+        (Plane | Capsule, Capsule) | (Capsule, Box) => Some(2),
         (Plane, Box | Cylinder) => Some(4),
         (Box, Box) => Some(boxes::POINTS),
         _ => None,
@@ -106,6 +107,7 @@ pub fn collide(a: &Shape, b: &Shape) -> Vec<Point> {
         (Sphere, Capsule) => vec![sphere::capsule(a, b)],
         (Sphere, Cylinder) => vec![sphere::cylinder(a, b)],
         (Sphere, Box) => vec![sphere::cuboid(a, b)],
+        (Capsule, Box) => capsule_box::capsule(a, b).to_vec(),
         (Box, Box) => boxes::cuboid(a, b).to_vec(),
         (Capsule, Capsule) => capsule::capsule(a, b).to_vec(),
         (a, b) => panic!("no collision of {} and {}", a.keyword(), b.keyword()),

@@ -58,10 +58,15 @@ pub(super) fn capsule(sphere: &Shape, capsule: &Shape) -> Point {
     Ball::of(sphere, sphere.pos).touch(nearest_ball(capsule, sphere.pos))
 }
 
-/// Sphere and box: towards the nearest point of the box, or of its surface where the centre is inside.
+/// Sphere and box.
 pub(super) fn cuboid(sphere: &Shape, cuboid: &Shape) -> Point {
-    let radius = sphere.size[0];
     let centre = cuboid.mat.transposed_mul(sphere.pos - cuboid.pos);
+    ball_and_cuboid(centre, sphere.size[0], cuboid)
+}
+
+/// A ball with its centre in the box's frame: towards the nearest point of the box, or of its surface where the centre
+/// is inside.
+pub(super) fn ball_and_cuboid(centre: Vec3, radius: Var, cuboid: &Shape) -> Point {
     let coordinates = centre.to_array();
     let half = cuboid.size;
     let nearest: [Var; 3] = from_fn(|k| coordinates[k].clamp(-half[k], half[k]));
