@@ -32,7 +32,9 @@ fn record(layout: &Layout, values: Field, operations: usize) -> Graph {
         };
         let mut count = 0;
         while count < operations {
-            let (a, b, target) = (live[draw(LIVE)], live[draw(LIVE)], draw(LIVE));
+            // A value replaces the one it is made from, so that no operation is dead.
+            let target = draw(LIVE);
+            let (a, b) = (live[target], live[draw(LIVE)]);
             let (value, cost): (Var, usize) = match draw(32) {
                 0 => (a / (b.square() + 1.0), 3),
                 1..4 => (trace::select(a.lt(b), a, b * 0.75), 3),

@@ -273,6 +273,39 @@ pub struct Articulated {
 }
 
 impl Articulated {
+    /// No inertia, a constant.
+    pub fn zero() -> Self {
+        Self {
+            ang: Sym3::zero(),
+            cross: Mat3::zero(),
+            lin: Sym3::zero(),
+        }
+    }
+
+    /// About the origin, given about a point.
+    ///
+    /// The motion at the point P is `X y` with `X = [1 0; −[P]× 1]`, so this is `Xᵀ K X`: with the blocks A, C and L,
+    /// `C' = C + [P]× L` and `A' = A + C [P]×ᵀ + (C [P]×ᵀ)ᵀ + [P]× L [P]×ᵀ`.
+    #[must_use]
+    pub fn about_origin(self, point: Vec3) -> Self {
+        // The rows of M [P]×ᵀ are P × the rows of M.
+        let turned = |m: Mat3| m.rows().map(|row| point.cross(row).to_array());
+        let moment = Mat3::skew(point) * self.lin.to_matrix();
+        let (c, l) = (turned(self.cross), turned(moment));
+        let entry = |i: usize, j: usize| c[i][j] + c[j][i] + l[i][j];
+        let added = Sym3 {
+            diagonal: Vec3::new(entry(0, 0), entry(1, 1), entry(2, 2)),
+            xy: entry(0, 1),
+            xz: entry(0, 2),
+            yz: entry(1, 2),
+        };
+        Self {
+            ang: self.ang + added,
+            cross: self.cross + moment,
+            lin: self.lin,
+        }
+    }
+
     /// `Σ weight · f fᵀ` is taken away: what the elimination of a joint leaves of an articulated inertia.
     #[must_use]
     pub fn minus_outer(self, f: Force, weight: Var) -> Self {

@@ -2,7 +2,7 @@
 
 use super::names::Names;
 use super::reference::Given;
-use super::{Joint, Model, actuators, fuse, locate, reference, tree};
+use super::{Joint, Model, actuators, equalities, fuse, locate, reference, tree};
 use crate::error::{Error, Result};
 use crate::scene::pose;
 use crate::scene::{Body, Keyframe, Scene};
@@ -28,6 +28,7 @@ impl Model {
         materials(scene, &mut model)?;
         tree::fill(scene, &mut model)?;
         actuators::fill(scene, &mut model)?;
+        equalities::fill(scene, &mut model)?;
         keyframes(scene, &mut model)?;
         scale_mass(scene, &mut model);
         reference::fill(&mut model, &given(scene));

@@ -133,6 +133,12 @@ fn kept(scene: &Scene) -> (HashSet<&str>, HashSet<&str>) {
             .flat_map(|exclude| &exclude.bodies)
             .map(String::as_str),
     );
+    let held = scene.equalities.iter().map(|e| e.held.objects());
+    bodies.extend(
+        held.filter(|(kind, _)| *kind == Object::Body)
+            .flat_map(|(_, names)| names)
+            .map(String::as_str),
+    );
     let sensed = scene
         .sensors
         .iter()

@@ -7,6 +7,7 @@
 
 mod actuators;
 mod compile;
+mod equalities;
 mod fuse;
 mod inertia;
 mod names;
@@ -19,8 +20,8 @@ use crate::error::Error;
 use crate::scene::Place;
 
 pub use crate::scene::kinds::{
-    Bias, Cone, Dynamics, Gain, Geom, Integrator, Jacobian, Joint, Object, Sensor, Solver,
-    Tracking, Transmission,
+    Bias, Cone, Dynamics, Equality, Gain, Geom, Integrator, Jacobian, Joint, Object, Sensor,
+    Solver, Tracking, Transmission,
 };
 pub use crate::scene::{Flags, Options, Statistics};
 pub use names::Names;
@@ -60,6 +61,8 @@ pub struct Model {
     pub npair: usize,
     /// Excluded body pairs.
     pub nexclude: usize,
+    /// Equality constraints.
+    pub neq: usize,
     /// Sensors.
     pub nsensor: usize,
     /// Numbers in all sensors' outputs.
@@ -290,6 +293,27 @@ pub struct Model {
     /// `[nexclude]` The two bodies, the smaller id first.
     pub exclude_bodies: Vec<[usize; 2]>,
 
+    // Equality constraints.
+    /// `[neq]` What is held together.
+    pub eq_type: Vec<Equality>,
+    /// `[neq]` Whether the two objects are bodies or sites; none for joints.
+    pub eq_objtype: Vec<Option<Object>>,
+    /// `[neq]` First body, site or joint.
+    pub eq_obj1id: Vec<usize>,
+    /// `[neq]` Second body, site or joint; none for a joint held at a constant.
+    pub eq_obj2id: Vec<Option<usize>>,
+    /// `[neq]` Whether it holds in the initial state.
+    pub eq_active0: Vec<bool>,
+    /// `[neq]` Reference.
+    pub eq_solref: Vec<[f64; 2]>,
+    /// `[neq]` Impedance.
+    pub eq_solimp: Vec<[f64; 5]>,
+    /// `[neq]` Connected bodies: anchor in the first's frame, and in the second's (3 each, m). Welded bodies: anchor
+    /// in the second's frame, and in the first's (3 each, m), orientation of the second in the first (4). Welds:
+    /// `torquescale` (at 10, m). Joints: the polynomial (5). The last number is 1 where a weld's pose is the
+    /// reference configuration's.
+    pub eq_data: Vec<[f64; 12]>,
+
     // Actuators.
     /// `[nu]` What it acts on.
     pub actuator_trntype: Vec<Transmission>,
@@ -385,6 +409,8 @@ pub struct Model {
     pub light_names: Names,
     /// Names of materials.
     pub mat_names: Names,
+    /// Names of equality constraints.
+    pub eq_names: Names,
     /// Names of actuators.
     pub actuator_names: Names,
     /// Names of sensors.

@@ -6,7 +6,7 @@
 //! Then xᵀ M⁻¹ x = Σ yᵢ² / Dᵢ with y = L⁻ᵀ x.
 
 use super::tree::MINVAL;
-use super::{Geom, Joint, Model, Statistics, Transmission};
+use super::{Geom, Joint, Model, Statistics, Transmission, equalities};
 use crate::scene::StatisticsGiven;
 use crate::scene::pose::{self, Pose};
 
@@ -53,6 +53,7 @@ pub(super) fn fill(model: &mut Model, given: &Given) {
         .collect();
     model.dof_invweight0 = reference.dof_weights(model, &simple);
     reference.actuators(model);
+    equalities::place(model, &reference.body);
     model.stat = reference.statistics(model);
     override_statistics(&mut model.stat, &given.statistics);
     spring_dampers(model, &given.springdamper);

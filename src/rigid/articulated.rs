@@ -8,7 +8,7 @@
 
 use crate::math::{Articulated, Force, Mat3, Motion, Sym3, Vec3};
 use crate::model::{Joint, Model};
-use crate::trace::Var;
+use crate::trace::{Carry, Slot, Var};
 
 use super::Context;
 use super::inertia::LinkInertia;
@@ -127,15 +127,60 @@ pub(super) fn solve(
     blocks: &JointBlocks,
     tau: &[Var],
 ) -> Vec<Var> {
-    let links = cx.tree.links.len();
+    respond(cx, at, Loads::of(inertia), blocks, tau).x
+}
+
+/// What the links resist with.
+#[derive(Clone)]
+pub(super) struct Loads {
+    /// `[links]` Inertia, about the tree's origin.
+    pub k: Vec<Articulated>,
+    /// `[links]` The force that it takes to keep the acceleration at zero.
+    pub p: Vec<Force>,
+}
+
+impl Loads {
+    /// Their own inertia only.
+    pub(super) fn of(inertia: &[LinkInertia]) -> Self {
+        Self {
+            k: inertia.iter().map(|body| body.spatial.into()).collect(),
+            p: vec![Force::ZERO; inertia.len()],
+        }
+    }
+}
+
+/// What [`respond`] finds.
+#[derive(Clone)]
+pub(super) struct Response {
+    /// `[nv]` The solution.
+    pub x: Vec<Var>,
+    /// `[links]` The motion of each link that belongs to it, about the tree's origin.
+    pub motion: Vec<Motion>,
+}
+
+impl Carry for Response {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.x.slots(visit);
+        self.motion.slots(visit);
+    }
+}
+
+/// The solution x of `(M + B) x = τ − Σ Jᵀ p`, with M given by the inertias that loads have, and J a link's Jacobian.
+pub(super) fn respond(
+    cx: &Context<'_>,
+    at: &Kinematics,
+    loads: Loads,
+    blocks: &JointBlocks,
+    tau: &[Var],
+) -> Response {
     let sweep = Sweep {
         cx,
         at,
         blocks,
         tau,
-        k: inertia.iter().map(|body| body.spatial.into()).collect(),
-        p: vec![Force::ZERO; links],
-        motion: vec![Motion::ZERO; links],
+        motion: vec![Motion::ZERO; loads.k.len()],
+        k: loads.k,
+        p: loads.p,
         x: vec![Var::ZERO; cx.model.nv],
     };
     sweep.run()
@@ -158,7 +203,7 @@ struct Sweep<'a> {
 }
 
 impl Sweep<'_> {
-    fn run(mut self) -> Vec<Var> {
+    fn run(mut self) -> Response {
         let links = &self.cx.tree.links;
         let mut eliminated: Vec<Vec<Eliminated>> = Vec::with_capacity(links.len());
         for (index, link) in links.iter().enumerate().rev() {
@@ -184,7 +229,10 @@ impl Sweep<'_> {
                     .fold(carrier, |y, joint| self.substitute(joint, y)),
             };
         }
-        self.x
+        Response {
+            x: self.x,
+            motion: self.motion,
+        }
     }
 
     fn is_free(&self, link: &Link) -> bool {

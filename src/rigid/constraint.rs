@@ -1,8 +1,9 @@
-//! Rows of the constraint problem: joint limits (`mj_makeConstraint`, `mj_makeImpedance`, `mj_referenceConstraint`).
+//! Rows of the constraint problem: joint limits, friction loss and contacts (`mj_makeConstraint`, `mj_makeImpedance`,
+//! `mj_referenceConstraint`).
 //!
 //! A row asks for the acceleration `aref` along its Jacobian J, and pushes with the force `D · (aref − J qacc)` where
 //! that is positive. It is a one-sided spring with damper: `D` is its inverse regularization, `aref` its law
-//! `−b · J qvel − k · impedance · (pos − margin)`.
+//! `−b · J qvel − k · impedance · (pos − margin)`. Friction loss pushes either way, up to its bound.
 //!
 //! Every row that a model can have is recorded; `present` says in which worlds it counts at the moment.
 
@@ -12,10 +13,69 @@ use crate::model::{Joint, Model};
 use crate::trace::{Mask, Var, select};
 
 use super::Context;
+use super::contact::{self, Touch};
 use super::kinematics::Kinematics;
+use super::slots::{self, Slots};
 use super::state::State;
 
-/// One scalar one-sided constraint.
+/// Everything that constrains a world.
+pub(super) struct Constraints {
+    /// Rows that act on one joint.
+    pub rows: Vec<Row>,
+    /// Contacts of links with the static world.
+    pub touches: Vec<Touch>,
+    /// Contacts between links.
+    pub slots: Slots,
+}
+
+/// Masks per bit of [`State::active`], by what they belong to.
+pub(super) struct Split<'m> {
+    /// By row.
+    pub rows: Vec<&'m [Mask]>,
+    /// By contact with the static world.
+    pub touches: Vec<&'m [Mask]>,
+    /// By slot.
+    pub slots: Vec<&'m [Mask]>,
+}
+
+impl Constraints {
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.touches.is_empty() && self.slots.slots.is_empty()
+    }
+
+    /// In which worlds each row counts, a mask per bit of [`State::active`].
+    pub(super) fn present(&self) -> Vec<Mask> {
+        let rows = self.rows.iter().map(|row| (row.bits(), row.present));
+        let of = |touch: &Touch| (contact::edges(touch.dim), touch.present);
+        let touches = self.touches.iter().map(of);
+        let slots = self.slots.slots.iter().map(|slot| of(&slot.touch));
+        rows.chain(touches)
+            .chain(slots)
+            .flat_map(|(bits, present)| std::iter::repeat_n(present, bits))
+            .collect()
+    }
+
+    /// Masks per bit, by row and by contact.
+    pub(super) fn split<'m>(&self, mut masks: &'m [Mask]) -> Split<'m> {
+        let mut take = |bits: usize| {
+            let (first, rest) = masks.split_at(bits);
+            masks = rest;
+            first
+        };
+        let rows = self.rows.iter().map(|row| take(row.bits())).collect();
+        let mut edges = |touch: &Touch| take(contact::edges(touch.dim));
+        let touches = self.touches.iter().map(&mut edges).collect();
+        let slots = self.slots.slots.iter();
+        Split {
+            rows,
+            touches,
+            slots: slots.map(|slot| edges(&slot.touch)).collect(),
+        }
+    }
+}
+
+/// One scalar constraint.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     /// The non-zeros of its Jacobian, all in one joint: degree of freedom and coefficient.
@@ -28,12 +88,50 @@ pub(super) struct Row {
     pub stiffness: Var,
     /// Reference acceleration, m/s² or rad/s².
     pub aref: Var,
+    /// The largest force either way, N or N·m; none for a row that only pushes.
+    pub bound: Option<Var>,
 }
 
 impl Row {
     /// `J x`
     pub(super) fn along(&self, x: &[Var]) -> Var {
         self.jacobian.iter().map(|&(dof, arm)| arm * x[dof]).sum()
+    }
+
+    /// The bits of its state: whether it pushes; for friction, whether the force is at its upper and lower bound.
+    pub(super) fn bits(&self) -> usize {
+        1 + usize::from(self.bound.is_some())
+    }
+
+    /// In a given state, its stiffness, and its force at `J x = aref`.
+    pub(super) fn load(&self, state: &[Mask]) -> (Var, Var) {
+        match self.bound {
+            None => (select(state[0], self.stiffness, Var::ZERO), Var::ZERO),
+            Some(bound) => {
+                let (upper, lower) = (state[0] & !state[1], state[1] & !state[0]);
+                let force = select(upper, bound, select(lower, -bound, Var::ZERO));
+                (select(upper | lower, Var::ZERO, self.stiffness), force)
+            }
+        }
+    }
+
+    /// The state it should be in at accelerations x, given the one it is in. `slack` is the part of the terms' size
+    /// by which a residual must be on the other side.
+    pub(super) fn wanted(&self, x: &[Var], state: &[Mask], slack: Var) -> Vec<Mask> {
+        let along = self.along(x);
+        let residual = along - self.aref;
+        let band = slack * (along.abs() + self.aref.abs());
+        let kept = |at: Mask, residual: Var| residual.lt(select(at, band, -band));
+        match self.bound {
+            None => vec![kept(state[0], residual)],
+            Some(bound) => {
+                let reach = bound / self.stiffness;
+                vec![
+                    kept(state[0], residual + reach),
+                    kept(state[1], reach - residual),
+                ]
+            }
+        }
     }
 }
 
@@ -43,19 +141,36 @@ pub(super) struct Softness {
     pub solimp: [Var; 5],
 }
 
-/// The rows at a state, in a fixed order.
-pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Vec<Row> {
+/// The constraints at a state, in a fixed order.
+pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Constraints {
     let mut rows = Vec::new();
-    if has_limits(cx.model) {
-        for joint in 0..cx.model.njnt {
-            limit(cx, at, state, joint, &mut rows);
-        }
+    if has_friction(cx.model) {
+        (0..cx.model.nv).for_each(|dof| friction(cx, state, dof, &mut rows));
     }
-    rows
+    if has_limits(cx.model) {
+        (0..cx.model.njnt).for_each(|joint| limit(cx, at, state, joint, &mut rows));
+    }
+    Constraints {
+        rows,
+        touches: contact::touches(cx, at),
+        slots: slots::fill(cx, at, state),
+    }
 }
 
-/// How many rows a model can have at most.
-pub(super) fn row_capacity(model: &Model) -> usize {
+/// How many bits the states of a model's constraints take.
+pub(super) fn capacity(model: &Model) -> usize {
+    friction_capacity(model)
+        + limit_capacity(model)
+        + contact::capacity(model)
+        + slots::capacity(model)
+}
+
+fn friction_capacity(model: &Model) -> usize {
+    let rubs = |dof: &usize| has_friction(model) && model.dof_frictionloss[*dof] > 0.0;
+    2 * (0..model.nv).filter(rubs).count()
+}
+
+fn limit_capacity(model: &Model) -> usize {
     if !has_limits(model) {
         return 0;
     }
@@ -70,6 +185,10 @@ pub(super) fn row_capacity(model: &Model) -> usize {
         .sum()
 }
 
+fn has_friction(model: &Model) -> bool {
+    model.opt.flags.constraint && model.opt.flags.frictionloss
+}
+
 fn has_limits(model: &Model) -> bool {
     model.opt.flags.constraint && model.opt.flags.limit
 }
@@ -79,6 +198,28 @@ fn has_limits(model: &Model) -> bool {
 fn sides_overlap(model: &Model, joint: usize) -> bool {
     let [low, high] = model.jnt_range[joint];
     high - low <= 2.0 * model.jnt_margin[joint]
+}
+
+/// The row of dry friction in a degree of freedom: it holds still, up to a bound. A model without it in a degree of
+/// freedom cannot have it randomized there.
+fn friction(cx: &Context<'_>, state: &State, dof: usize, rows: &mut Vec<Row>) {
+    let (model, parameters) = (cx.model, cx.parameters);
+    if model.dof_frictionloss[dof] <= 0.0 {
+        return;
+    }
+    let softness = Softness {
+        solref: parameters.dof_solref[dof],
+        solimp: parameters.dof_solimp[dof],
+    };
+    let law = Law::new(cx, &softness, Var::ZERO);
+    rows.push(Row {
+        jacobian: vec![(dof, Var::ONE)],
+        joint: model.dof_jntid[dof],
+        present: Mask::from(true),
+        stiffness: law.strength(parameters.dof_invweight0[dof]),
+        aref: -(law.damping * state.qvel[dof]),
+        bound: Some(parameters.dof_frictionloss[dof].max(0.0)),
+    });
 }
 
 /// The rows of one joint's limits.
@@ -95,23 +236,18 @@ fn limit(cx: &Context<'_>, at: &Kinematics, state: &State, joint: usize, rows: &
             solimp: parameters.jnt_solimp[joint],
         };
         let violation = distance - parameters.jnt_margin[joint];
-        let velocity = jacobian
+        let velocity: Var = jacobian
             .iter()
             .map(|&(dof, arm)| arm * state.qvel[dof])
             .sum();
-        let (stiffness, aref) = spring(
-            cx,
-            &softness,
-            violation,
-            velocity,
-            parameters.dof_invweight0[dof],
-        );
+        let law = Law::new(cx, &softness, violation);
         rows.push(Row {
             jacobian,
             joint,
             present: violation.lt(0.0),
-            stiffness,
-            aref,
+            stiffness: law.strength(parameters.dof_invweight0[dof]),
+            aref: -(law.damping * velocity) - law.stiffness * law.impedance * violation,
+            bound: None,
         });
     };
     match model.jnt_type[joint] {
@@ -144,25 +280,34 @@ fn along_axis(dof: usize, axis: Vec3) -> Vec<(usize, Var)> {
         .collect()
 }
 
-/// Inverse regularization and reference acceleration of a row.
-///
-/// With impedance d: `R = (1 − d) / d · A`, where A is the diagonal of the inverse inertia in constraint space,
-/// approximated at `qpos0`; `aref = −b · velocity − k d · violation`.
-pub(super) fn spring(
-    cx: &Context<'_>,
-    softness: &Softness,
-    violation: Var,
-    velocity: Var,
-    inverse_inertia: Var,
-) -> (Var, Var) {
-    let solimp = bounded(softness.solimp);
-    let d = impedance(&solimp, violation);
-    let (k, b) = stiffness_and_damping(cx, softness.solref, solimp[1]);
-    let strength = d / ((1.0 - d) * inverse_inertia).max(MIN_VALUE);
-    (
-        strength.min(1.0 / MIN_VALUE),
-        -(b * velocity) - k * d * violation,
-    )
+/// A constraint's spring and damper.
+pub(super) struct Law {
+    /// d
+    pub impedance: Var,
+    /// k, 1/s²
+    pub stiffness: Var,
+    /// b, 1/s
+    pub damping: Var,
+}
+
+impl Law {
+    /// The law at a violation.
+    pub(super) fn new(cx: &Context<'_>, softness: &Softness, violation: Var) -> Self {
+        let solimp = bounded(softness.solimp);
+        let (stiffness, damping) = stiffness_and_damping(cx, softness.solref, solimp[1]);
+        Self {
+            impedance: impedance(&solimp, violation),
+            stiffness,
+            damping,
+        }
+    }
+
+    /// Inverse regularization of a row: `R = (1 − d) / d · A`, where A is the diagonal of the inverse inertia in
+    /// constraint space, approximated at `qpos0`.
+    pub(super) fn strength(&self, inverse_inertia: Var) -> Var {
+        let d = self.impedance;
+        (d / ((1.0 - d) * inverse_inertia).max(MIN_VALUE)).min(1.0 / MIN_VALUE)
+    }
 }
 
 /// `solimp` within what it may be (`mjMINIMP`, `mjMAXIMP`).

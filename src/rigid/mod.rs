@@ -20,6 +20,7 @@ mod articulated;
 mod bias;
 pub mod collision;
 mod constraint;
+mod contact;
 mod free_body;
 mod inertia;
 mod integrate;
@@ -27,14 +28,15 @@ mod kinematics;
 mod parameters;
 mod passive;
 mod placement;
+mod slots;
 mod solve;
 mod state;
 mod tree;
 mod velocity;
 
-use crate::math::Motion;
+use crate::math::{Force, Motion, Vec3};
 use crate::model::Model;
-use crate::trace::{Bits, Mask, Var, stage};
+use crate::trace::{Bits, Mask, Var, select, stage};
 
 use actuation::{Actuation, Lever};
 use articulated::JointBlocks;
@@ -44,6 +46,7 @@ use solve::{Problem, Rounds};
 use tree::Tree;
 use velocity::Velocity;
 
+pub use contact::{Contact, count as contact_count};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
 pub use state::{Applied, State, StateFields};
@@ -77,6 +80,12 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
+    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
+    pub contacts: Vec<Contact>,
+    /// How many contacts between links are within their margins.
+    pub needed: Bits,
+    /// Whether those are more than there are slots for: then only the deepest push.
+    pub overflow: Mask,
     /// Rows that push, see [`State::active`].
     pub active: Vec<Bits>,
     /// Whether the constraint solver found the exact set of rows within its rounds.
@@ -98,6 +107,30 @@ impl Forward {
     /// `[nu]` Velocities of the actuators.
     pub fn actuator_velocity(&self, actuator: usize) -> Var {
         self.transmission[actuator].velocity
+    }
+
+    /// How many contacts MuJoCo lists (`ncon`).
+    pub fn ncon(&self) -> Bits {
+        let one = |contact: &Contact| select(contact.detected, Bits::from(1), Bits::ZERO);
+        self.contacts
+            .iter()
+            .fold(Bits::ZERO, |n, contact| n + one(contact))
+    }
+
+    /// The wrench of all contacts on a body, about a point given relative to the origin of its tree, world axes.
+    pub fn contact_wrench(&self, model: &Model, body: usize, about: Vec3) -> Force {
+        let mut sum = Force::ZERO;
+        for contact in &self.contacts {
+            let [first, second] = contact.geoms.map(|geom| model.geom_bodyid[geom] == body);
+            if first == second {
+                continue;
+            }
+            let arm = contact.pos - self.kinematics.origin[body] - about;
+            let (torque, force) = (contact.world_torque(), contact.world_force());
+            let wrench = Force::acting_at(arm, torque, force);
+            sum += if second { wrench } else { -wrench };
+        }
+        sum
     }
 
     /// Velocity of a body's frame: angular, and linear of the frame's own position, world axes.
@@ -213,6 +246,7 @@ impl Smooth {
         Problem {
             kinematics: &self.kinematics,
             inertia: &self.inertia,
+            cvel: &self.velocity.cvel,
             armature: &self.armature,
             tau: &self.qfrc_smooth,
             rounds,
@@ -262,13 +296,13 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         "ctrl has one number per actuator"
     );
     let smooth = smooth(cx, state, inputs);
-    let rows = stage("constraint", || {
+    let constraints = stage("constraint", || {
         constraint::constraint(cx, &smooth.kinematics, state)
     });
     let solution = stage("solve", || {
         smooth
             .problem(Rounds::DEFAULT)
-            .solve(cx, &rows, &state.active)
+            .solve(cx, &constraints, &state.active)
     });
 
     Forward {
@@ -279,6 +313,9 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
+        contacts: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        needed: constraints.slots.needed,
+        overflow: constraints.slots.overflow,
         active: solution.active,
         converged: solution.converged,
         transmission: smooth.actuation.transmission,
@@ -286,6 +323,6 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         kinematics: smooth.kinematics,
         inertia: smooth.inertia,
         armature: smooth.armature,
-        is_unconstrained: rows.is_empty(),
+        is_unconstrained: constraints.is_empty(),
     }
 }

@@ -2,18 +2,22 @@
 //! dynamics with contacts and constraints, 2014), found exactly.
 //!
 //! The cost is `½ (x − x₀)ᵀ M (x − x₀) + Σ ½ D min(J x − aref, 0)²` over accelerations x. Once it is known which rows
-//! push, the minimum is one linear solve, `(M + Σ D JᵀJ) x = τ + Σ D aref Jᵀ`; the right set of rows is the one that
+//! push, the minimum is one linear solve, `(M + Σ D JᵀJ) x = τ + Σ D aref Jᵀ`, by the articulated-body recursion: rows
+//! of a joint add to its block, contacts with the static world to their link's inertia. The right set of rows is the one that
 //! this solution confirms. Exchanging all rows that disagree is Newton's method with full steps and takes one or two
 //! rounds. It can cycle in principle, so after some rounds only the first disagreeing row is exchanged, which always
 //! ends (Murty, Note on a Bard-type scheme for solving the complementarity problem, 1974; combined as by Júdice and
 //! Pires, A block principal pivoting algorithm for large-scale strictly monotone linear complementarity problems,
 //! 1994). The set is carried from substep to substep, so most solves confirm it in the first round.
 
+use crate::math::{Force, Motion};
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
-use super::Context;
+use super::contact::Touch;
+use super::{Context, bias};
 use super::articulated::{self, JointBlocks};
-use super::constraint::Row;
+use super::articulated::{Loads, Response};
+use super::constraint::{Constraints, Split};
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 
@@ -48,7 +52,9 @@ pub(super) struct Solution {
     pub qacc: Vec<Var>,
     /// `[nv]` Generalized force of the constraints (`qfrc_constraint`).
     pub qfrc_constraint: Vec<Var>,
-    /// Which rows push, a bit each.
+    /// `[touches + slots]` Force of each contact in its frame.
+    pub forces: Vec<[Var; 6]>,
+    /// The states of the rows, see [`State::active`](super::State::active).
     pub active: Vec<Bits>,
     /// Whether the set was confirmed within the rounds allowed.
     pub converged: Mask,
@@ -59,6 +65,8 @@ pub(super) struct Problem<'a> {
     pub kinematics: &'a Kinematics,
     /// `[links]`
     pub inertia: &'a [LinkInertia],
+    /// `[links]` Velocities.
+    pub cvel: &'a [Motion],
     pub armature: &'a JointBlocks,
     /// `[nv]` All forces but the constraints'.
     pub tau: &'a [Var],
@@ -66,40 +74,52 @@ pub(super) struct Problem<'a> {
 }
 
 impl Problem<'_> {
-    /// Solves under constraint rows, starting from those that pushed `before`.
-    pub(super) fn solve(&self, cx: &Context<'_>, rows: &[Row], before: &[Bits]) -> Solution {
-        if rows.is_empty() {
+    /// Solves under constraints, starting from the rows that pushed `before`.
+    pub(super) fn solve(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        before: &[Bits],
+    ) -> Solution {
+        let (at, tau) = (self.kinematics, self.tau);
+        if constraints.is_empty() {
             return Solution {
-                qacc: articulated::solve(
-                    cx,
-                    self.kinematics,
-                    self.inertia,
-                    self.armature,
-                    self.tau,
-                ),
+                qacc: articulated::solve(cx, at, self.inertia, self.armature, tau),
                 qfrc_constraint: vec![Var::ZERO; cx.model.nv],
+                forces: Vec::new(),
                 active: before.to_vec(),
                 converged: Mask::from(true),
             };
         }
-        let present = pack(rows.iter().map(|row| row.present));
+        let masks = constraints.present();
+        let present = pack(masks.iter().copied());
         let warm: Vec<Bits> = present
             .iter()
             .zip(before)
             .map(|(&present, &before)| present & before)
             .collect();
-        let (active, qacc, converged) = repeat(
+        let still = Response {
+            x: vec![Var::ZERO; cx.model.nv],
+            motion: vec![Motion::ZERO; cx.tree.links.len()],
+        };
+        let (active, found, converged) = repeat(
             self.rounds.all,
-            (warm, vec![Var::ZERO; cx.model.nv], Mask::from(false)),
+            (warm, still, Mask::from(false)),
             |(_, _, confirmed)| !*confirmed,
             |(active, _, _), round| {
-                let pushes = unpack(&active, rows.len());
-                let qacc = self.accelerations(cx, rows, &pushes);
-                let change = disagreement(rows, &qacc, &pushes, round.ge(self.rounds.exact));
-                let change: Vec<Bits> = change
+                let pushes = unpack(&active, masks.len());
+                let found = self.accelerations(cx, constraints, &pushes);
+                let lenient = select(
+                    round.ge(self.rounds.exact),
+                    Var::from(TOLERANCE),
+                    Var::ZERO,
+                );
+                let wanted = self.wanted(constraints, &found, &pushes, lenient);
+                let change: Vec<Bits> = pack(wanted.into_iter())
                     .iter()
+                    .zip(&active)
                     .zip(&present)
-                    .map(|(&change, &present)| change & present)
+                    .map(|((&wanted, &active), &present)| (wanted ^ active) & present)
                     .collect();
                 let confirmed = change
                     .iter()
@@ -114,12 +134,21 @@ impl Problem<'_> {
                     .zip(exchanged)
                     .map(|(&active, exchanged)| active ^ exchanged)
                     .collect();
-                (next, qacc, confirmed)
+                (next, found, confirmed)
             },
         );
+        let pushes = unpack(&active, masks.len());
+        let split = constraints.split(&pushes);
+        let touches = constraints.touches.iter().zip(&split.touches);
+        let touches = touches
+            .map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
+        let slots = constraints.slots.slots.iter().zip(&split.slots);
+        let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
+        let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
         Solution {
-            qfrc_constraint: push(cx, rows, &qacc, &unpack(&active, rows.len())),
-            qacc,
+            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces)),
+            qacc: found.x,
+            forces,
             // A row that is absent now starts as pushing when it appears, for that is why it appears.
             active: active
                 .iter()
@@ -131,44 +160,95 @@ impl Problem<'_> {
     }
 
     /// The solution when a given set of rows pushes.
-    fn accelerations(&self, cx: &Context<'_>, rows: &[Row], pushes: &[Mask]) -> Vec<Var> {
+    fn accelerations(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        pushes: &[Mask],
+    ) -> Response {
         let (mut blocks, mut tau) = (self.armature.clone(), self.tau.to_vec());
-        for (row, &pushing) in rows.iter().zip(pushes) {
-            let stiffness = select(pushing, row.stiffness, Var::ZERO);
+        let split = constraints.split(pushes);
+        for (row, state) in constraints.rows.iter().zip(&split.rows) {
+            let (stiffness, force) = row.load(state);
             blocks.add_outer(cx.model, row.joint, &row.jacobian, stiffness);
             for &(dof, arm) in &row.jacobian {
-                tau[dof] += arm * (stiffness * row.aref);
+                tau[dof] += arm * (stiffness * row.aref + force);
             }
         }
-        articulated::solve(cx, self.kinematics, self.inertia, &blocks, &tau)
-    }
-}
-
-/// `[nv]` The generalized forces of the rows that push.
-fn push(cx: &Context<'_>, rows: &[Row], qacc: &[Var], pushes: &[Mask]) -> Vec<Var> {
-    let mut qfrc = vec![Var::ZERO; cx.model.nv];
-    for (row, &pushing) in rows.iter().zip(pushes) {
-        let force = select(
-            pushing,
-            row.stiffness * (row.aref - row.along(qacc)),
-            Var::ZERO,
-        );
-        for &(dof, arm) in &row.jacobian {
-            qfrc[dof] += arm * force;
+        let mut loads = Loads::of(self.inertia);
+        for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
+            let (k, p) = touch.load(edges, self.cvel[touch.link] * touch.damping);
+            loads.k[touch.link] = loads.k[touch.link] + k;
+            loads.p[touch.link] += p;
         }
+        let at = self.kinematics;
+        let mut found = articulated::respond(cx, at, loads.clone(), &blocks, &tau);
+        loads.p.fill(Force::ZERO);
+        constraints
+            .slots
+            .correct(&mut found, &split.slots, |qfrc: &[Var]| {
+                articulated::respond(cx, at, loads.clone(), &blocks, qfrc)
+            });
+        found
     }
-    qfrc
-}
 
-/// The rows that should change sides at these accelerations: a row pushes where it falls short of its reference.
-fn disagreement(rows: &[Row], qacc: &[Var], pushes: &[Mask], lenient: Mask) -> Vec<Bits> {
-    let slack = select(lenient, Var::from(TOLERANCE), Var::ZERO);
-    pack(rows.iter().zip(pushes).map(|(row, &pushing)| {
-        let along = row.along(qacc);
-        let band = slack * (along.abs() + row.aref.abs());
-        let should_push = (along - row.aref).lt(select(pushing, band, -band));
-        should_push ^ pushing
-    }))
+    /// The acceleration of a contact's link in the contact's directions, less the one it asks for but for the
+    /// spring's part.
+    fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
+        touch.along(motion[touch.link] + self.cvel[touch.link] * touch.damping)
+    }
+
+    /// The states that the rows should be in at these accelerations, given those that they are in.
+    fn wanted(
+        &self,
+        constraints: &Constraints,
+        found: &Response,
+        pushes: &[Mask],
+        slack: Var,
+    ) -> Vec<Mask> {
+        let split = constraints.split(pushes);
+        let rows = constraints.rows.iter().zip(split.rows);
+        let touches = constraints.touches.iter().zip(split.touches);
+        let slots = constraints.slots.slots.iter().zip(split.slots);
+        rows.flat_map(|(row, state)| row.wanted(&found.x, state, slack))
+            .chain(touches.flat_map(|(touch, edges)| {
+                touch.wanted(&self.excess(touch, &found.motion), edges, slack)
+            }))
+            .chain(slots.flat_map(|(slot, edges)| {
+                slot.touch.wanted(&slot.excess(&found.x), edges, slack)
+            }))
+            .collect()
+    }
+
+    /// `[nv]` The generalized forces of the constraints.
+    fn push(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        qacc: &[Var],
+        (states, forces): (&Split<'_>, &[[Var; 6]]),
+    ) -> Vec<Var> {
+        let mut wrenches = vec![Force::ZERO; cx.tree.links.len()];
+        let (own, in_slots) = forces.split_at(constraints.touches.len());
+        for (touch, force) in constraints.touches.iter().zip(own) {
+            wrenches[touch.link] += touch.wrench(force);
+        }
+        let mut qfrc = bias::project(cx, self.kinematics, wrenches);
+        for (slot, force) in constraints.slots.slots.iter().zip(in_slots) {
+            for (row, &force) in slot.jacobian.iter().zip(force) {
+                let terms = qfrc.iter_mut().zip(row);
+                terms.for_each(|(qfrc, &arm)| *qfrc += arm * force);
+            }
+        }
+        for (row, state) in constraints.rows.iter().zip(&states.rows) {
+            let (stiffness, force) = row.load(state);
+            let force = stiffness * (row.aref - row.along(qacc)) + force;
+            for &(dof, arm) in &row.jacobian {
+                qfrc[dof] += arm * force;
+            }
+        }
+        qfrc
+    }
 }
 
 /// Truth values as bits, the first in the lowest bit of the first word.
@@ -257,8 +337,8 @@ mod tests {
                 .solve(&cx, &rows, &guess.load_all_bits());
             full.store_all(&by_all.qacc);
             single.store_all(&by_one.qacc);
-            let present = rows.iter().fold(Bits::ZERO, |n, row| {
-                n + select(row.present, Bits::from(1), Bits::ZERO)
+            let present = rows.present().into_iter().fold(Bits::ZERO, |n, present| {
+                n + select(present, Bits::from(1), Bits::ZERO)
             });
             let as_bit = |mask: Mask| select(mask, Bits::from(1), Bits::ZERO);
             found.store_all_bits(&[as_bit(by_all.converged), as_bit(by_one.converged), present]);

@@ -99,7 +99,7 @@ impl State {
 
     /// How many integers [`State::active`] takes for a model.
     pub fn active_words(model: &Model) -> usize {
-        constraint::row_capacity(model).div_ceil(32)
+        constraint::capacity(model).div_ceil(32)
     }
 }
 

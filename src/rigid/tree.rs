@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::model::{Integrator, Joint, Model};
+use crate::model::{Cone, Integrator, Joint, Model};
 
 /// The links of a model, parents before children.
 #[derive(Clone, Debug)]
@@ -106,6 +106,44 @@ pub fn check(model: &Model) -> Result<()> {
         return unsupported(
             "diagexact is not supported yet",
             "remove diagexact=\"enable\" from <flag>",
+        );
+    }
+    let flags = &model.opt.flags;
+    let rubs = (0..model.nv).find(|&dof| model.dof_frictionloss[dof] != 0.0);
+    if let Some(dof) = rubs.filter(|_| flags.constraint && flags.frictionloss) {
+        return Err(
+            Error::unsupported("dry friction in joints is not supported yet")
+                .context(format!("joint {}", model.dof_jntid[dof]))
+                .hint(
+                    "remove frictionloss, or switch it off with <flag frictionloss=\"disable\"/>",
+                ),
+        );
+    }
+    let candidates = super::collision::candidates(model);
+    let rubs = candidates.iter().any(|candidate| candidate.condim > 1);
+    if model.opt.cone == Cone::Elliptic && rubs {
+        return unsupported(
+            "elliptic friction cones are not supported yet",
+            "use cone=\"pyramidal\"",
+        );
+    }
+    for candidate in &candidates {
+        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
+        if super::collision::points(a, b).is_none() {
+            let kinds = [a, b].map(|kind| kind.keyword());
+            return Err(Error::unsupported(format!(
+                "contacts of {} with {} are not supported yet",
+                kinds[0], kinds[1]
+            ))
+            .context(format!("geoms {:?}", candidate.geoms))
+            .hint("set contype and conaffinity so that they do not collide"));
+        }
+    }
+    if model.neq > 0 && flags.constraint && flags.equality {
+        return Err(
+            Error::unsupported("equality constraints are not simulated yet")
+                .context("equality")
+                .hint("remove them, or switch them off with <flag equality=\"disable\"/>"),
         );
     }
     let mocap = (0..model.nbody).find(|&body| model.body_mocapid[body].is_some());

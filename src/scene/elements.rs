@@ -1,8 +1,8 @@
-//! What stands outside the tree and refers to it by name: actuators, sensors, contacts, keyframes.
+//! What stands outside the tree and refers to it by name: actuators, sensors, contacts, equalities, keyframes.
 
 use super::kinds;
 use super::tree::{SOLIMP, SOLREF};
-use super::{Limited, Place};
+use super::{Limited, Place, Pose};
 
 /// A force on a joint, commanded by a control.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,6 +194,118 @@ impl Pair {
             solimp: SOLIMP,
             margin: 0.0,
             gap: 0.0,
+        }
+    }
+}
+
+/// A soft constraint that holds at all times while it is active.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Equality {
+    /// Name; may be empty.
+    pub name: String,
+    /// Where it was said.
+    pub place: Place,
+    /// What is held together.
+    pub held: Held,
+    /// Whether it holds in the initial state.
+    pub active: bool,
+    /// Reference.
+    pub solref: [f64; 2],
+    /// Impedance.
+    pub solimp: [f64; 5],
+}
+
+/// What an [`Equality`] holds together. Of two names the second may be empty.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Held {
+    /// Two bodies, or a body and the world, at the point where both are in the reference configuration.
+    ConnectBodies {
+        /// Names of the bodies.
+        bodies: [String; 2],
+        /// The point in the first body's frame, m.
+        anchor: [f64; 3],
+    },
+    /// The positions of two sites.
+    ConnectSites {
+        /// Names of the sites.
+        sites: [String; 2],
+    },
+    /// The relative pose of two bodies, or of a body and the world.
+    WeldBodies {
+        /// Names of the bodies.
+        bodies: [String; 2],
+        /// The point in the second body's frame at which positions are compared, m.
+        anchor: [f64; 3],
+        /// Pose of the second body in the first's frame; none: the one in the reference configuration.
+        relpose: Option<Pose>,
+        /// Weight of the rotation against the translation, m.
+        torquescale: f64,
+    },
+    /// The poses of two sites.
+    WeldSites {
+        /// Names of the sites.
+        sites: [String; 2],
+        /// Weight of the rotation against the translation, m.
+        torquescale: f64,
+    },
+    /// A joint at a polynomial of another, or at a constant: both positions less those in the reference
+    /// configuration.
+    Joints {
+        /// Names of the joints.
+        joints: [String; 2],
+        /// The polynomial's coefficients, the constant first.
+        polycoef: [f64; 5],
+    },
+}
+
+impl Equality {
+    /// A constraint with MuJoCo's defaults, active.
+    #[track_caller]
+    pub fn new(name: impl Into<String>, held: Held) -> Self {
+        Self {
+            name: name.into(),
+            place: Place::here(),
+            held,
+            active: true,
+            solref: SOLREF,
+            solimp: SOLIMP,
+        }
+    }
+}
+
+impl Held {
+    /// What sort of constraint it is.
+    pub fn kind(&self) -> kinds::Equality {
+        match self {
+            Self::ConnectBodies { .. } | Self::ConnectSites { .. } => kinds::Equality::Connect,
+            Self::WeldBodies { .. } | Self::WeldSites { .. } => kinds::Equality::Weld,
+            Self::Joints { .. } => kinds::Equality::Joint,
+        }
+    }
+
+    /// The two objects, by kind and name.
+    pub fn objects(&self) -> (kinds::Object, &[String; 2]) {
+        match self {
+            Self::ConnectBodies { bodies, .. } | Self::WeldBodies { bodies, .. } => {
+                (kinds::Object::Body, bodies)
+            }
+            Self::ConnectSites { sites } | Self::WeldSites { sites, .. } => {
+                (kinds::Object::Site, sites)
+            }
+            Self::Joints { joints, .. } => (kinds::Object::Joint, joints),
+        }
+    }
+
+    /// As [`Held::objects`], to rename them.
+    pub(crate) fn objects_mut(&mut self) -> (kinds::Object, &mut [String; 2]) {
+        match self {
+            Self::ConnectBodies { bodies, .. } | Self::WeldBodies { bodies, .. } => {
+                (kinds::Object::Body, bodies)
+            }
+            Self::ConnectSites { sites } | Self::WeldSites { sites, .. } => {
+                (kinds::Object::Site, sites)
+            }
+            Self::Joints { joints, .. } => (kinds::Object::Joint, joints),
         }
     }
 }

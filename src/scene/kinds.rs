@@ -118,6 +118,18 @@ keywords! {
 }
 
 keywords! {
+    /// What an equality constraint holds together (`mjtEq`).
+    Equality {
+        /// Two bodies at a point: a ball joint outside the tree.
+        Connect = "connect",
+        /// Two bodies in a relative pose.
+        Weld = "weld",
+        /// A joint at a polynomial of another.
+        Joint = "joint",
+    }
+}
+
+keywords! {
     /// How time is advanced (`mjtIntegrator`).
     Integrator {
         /// Semi-implicit Euler, with joint damping implicit.

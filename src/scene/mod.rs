@@ -13,7 +13,9 @@ pub(crate) mod pose;
 mod shapes;
 mod tree;
 
-pub use elements::{Actuator, Custom, CustomValue, Exclude, Keyframe, Material, Pair, Sensor};
+pub use elements::{
+    Actuator, Custom, CustomValue, Equality, Exclude, Held, Keyframe, Material, Pair, Sensor,
+};
 pub use options::{Flags, Options, Statistics};
 pub use place::Place;
 pub use pose::Pose;
@@ -44,6 +46,8 @@ pub struct Scene {
     pub pairs: Vec<Pair>,
     /// Pairs of bodies without contact.
     pub excludes: Vec<Exclude>,
+    /// Equality constraints.
+    pub equalities: Vec<Equality>,
     /// Keyframes.
     pub keyframes: Vec<Keyframe>,
     /// Custom numbers and texts.
@@ -67,6 +71,7 @@ impl Scene {
             sensors: Vec::new(),
             pairs: Vec::new(),
             excludes: Vec::new(),
+            equalities: Vec::new(),
             keyframes: Vec::new(),
             custom: Vec::new(),
             warnings: Vec::new(),

@@ -20,6 +20,8 @@ pub struct Config {
     pub steps: u64,
     /// Repeat bit for bit on one device: autotune is off, so that kernels are not chosen by a stopwatch.
     pub deterministic: bool,
+    /// Spread the worlds' first time limits evenly, so that a rollout sees all phases of an episode at once.
+    pub stagger: bool,
     /// The policy and the value function.
     pub network: NetworkConfig,
     /// The algorithm.
@@ -39,6 +41,7 @@ impl Default for Config {
             worlds: 4096,
             steps: 100_000_000,
             deterministic: true,
+            stagger: true,
             network: NetworkConfig::default(),
             ppo: PpoConfig::default(),
             normalization: NormalizationConfig::default(),

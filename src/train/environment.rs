@@ -46,6 +46,13 @@ pub trait Environment {
     /// Puts a [`snapshot`](Environment::snapshot) back and returns the observations the worlds had then.
     fn restore(&mut self, snapshot: &[u8]) -> Result<Observations>;
 
+    /// Makes every world's episode begin `elapsed[world]` steps ago, as far as the time limit is concerned.
+    ///
+    /// An environment without a time limit ignores it.
+    fn set_episode_steps(&mut self, _elapsed: &[u32]) -> Result<()> {
+        Ok(())
+    }
+
     /// What a recording shows of the first `worlds` worlds beside what the policy sees: names and `[worlds, n]` values,
     /// for example `qpos`.
     fn state(&self, _worlds: usize) -> Result<Vec<(String, Vec<f32>)>> {

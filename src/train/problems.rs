@@ -174,6 +174,11 @@ impl<D: Dynamics> Environment for Problem<D> {
         Ok(std::mem::take(&mut self.stats))
     }
 
+    fn set_episode_steps(&mut self, elapsed: &[u32]) -> Result<()> {
+        self.lengths = elapsed.iter().map(|steps| *steps as usize).collect();
+        Ok(())
+    }
+
     fn snapshot(&mut self) -> Result<Vec<u8>> {
         let mut numbers = vec![f64::from_bits(self.seed)];
         numbers.extend([

@@ -15,6 +15,8 @@ pub enum Purpose {
     Exploration = 2,
     /// The order of the transitions in the minibatches.
     Shuffle = 3,
+    /// Where in its first episode each world starts.
+    Stagger = 4,
 }
 
 /// One stream: all the numbers of a seed, a purpose and an iteration.

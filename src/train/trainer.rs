@@ -11,6 +11,7 @@ use super::log::{EventWriter, Metrics, Progress, Row, draw_curves};
 use super::policy::{self, CONFIG_FILE, SPEC_FILE};
 use super::ppo::{Ppo, UpdateReport};
 use super::process;
+use super::random::{Purpose, Stream};
 use crate::error::{Error, Result};
 
 /// Where a run starts.
@@ -160,6 +161,9 @@ impl<'a> Run<'a> {
                     .map_err(|error| Error::invalid(error).context(SPEC_FILE))?;
                 process::write_atomic(&out.join(SPEC_FILE), &spec)?;
                 let obs = environment.reset(Some(config.seed))?;
+                if config.stagger {
+                    stagger(environment, config.seed)?;
+                }
                 (
                     obs,
                     Counters::default(),
@@ -290,6 +294,20 @@ impl<'a> Run<'a> {
         );
         row
     }
+}
+
+/// Worlds that all start together would all be cut together, and a rollout would show one phase of an episode only.
+fn stagger(environment: &mut dyn Environment, seed: u64) -> Result<()> {
+    let Some(limit) = environment.spec().max_episode_steps else {
+        return Ok(());
+    };
+    let worlds = environment.num_envs();
+    let order = Stream::new(seed, Purpose::Stagger, 0).permutation(worlds);
+    let elapsed: Vec<u32> = order
+        .iter()
+        .map(|rank| (*rank as usize * limit / worlds) as u32)
+        .collect();
+    environment.set_episode_steps(&elapsed)
 }
 
 /// Errors where the configuration differs from the run's own in anything that would change its course.

@@ -247,6 +247,10 @@ impl Environment for Worlds {
         self.observations()
     }
 
+    fn set_episode_steps(&mut self, elapsed: &[u32]) -> Result<()> {
+        self.env.set_episode_steps(elapsed)
+    }
+
     fn step(&mut self, actions: Tensor<2>) -> Result<Step> {
         let expected = [self.num_envs(), self.spec.action_dim()];
         if actions.dims() != expected {

@@ -9,6 +9,7 @@ mod broken_mjcf;
 mod cli_input;
 mod collision_candidates;
 mod collision_pairs;
+mod contact_step;
 mod functions;
 mod model;
 mod model_fields;

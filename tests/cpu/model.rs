@@ -96,6 +96,7 @@ fn names(model: &Model) -> Vec<(&'static str, Vec<&str>)> {
         ("cam_names", &model.cam_names),
         ("light_names", &model.light_names),
         ("mat_names", &model.mat_names),
+        ("eq_names", &model.eq_names),
         ("actuator_names", &model.actuator_names),
         ("sensor_names", &model.sensor_names),
         ("key_names", &model.key_names),

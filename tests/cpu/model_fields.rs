@@ -1,6 +1,6 @@
 //! A model's arrays as flat numbers, named and encoded as in `mjModel`.
 
-use manyworlds::model::{Bias, Dynamics, Gain, Geom, Joint, Model, Object, Transmission};
+use manyworlds::model::{Bias, Dynamics, Equality, Gain, Geom, Joint, Model, Object, Transmission};
 use manyworlds::model::{Cone, Integrator, Jacobian, Solver, Tracking};
 
 /// Something that MuJoCo stores as numbers.
@@ -62,6 +62,7 @@ code!(
     Cylinder = 5,
     Box = 6
 );
+code!(Equality, Connect = 0, Weld = 1, Joint = 2);
 code!(Transmission, Joint = 0, JointInParent = 1);
 code!(
     Dynamics,
@@ -149,7 +150,7 @@ pub(crate) fn fields(m: &Model) -> Vec<(&'static str, Vec<f64>)> {
     macro_rules! nested {
         ($group:ident: $($name:ident)+) => { $(add(concat!(stringify!($group), ".", stringify!($name)), &m.$group.$name);)+ };
     }
-    same!(nq nv nu na nbody njnt ngeom nsite ncam nlight nmat npair nexclude nsensor nsensordata nkey nmocap);
+    same!(nq nv nu na nbody njnt ngeom nsite ncam nlight nmat npair nexclude neq nsensor nsensordata nkey nmocap);
     same!(qpos0 qpos_spring body_parentid body_rootid body_weldid body_mocapid body_jntnum body_dofnum body_treeid
         body_geomnum body_pos body_quat body_ipos body_iquat body_mass body_subtreemass body_inertia body_invweight0 body_gravcomp);
     add("body_jntadr", &addresses(&m.body_jntadr, &m.body_jntnum));
@@ -167,6 +168,7 @@ pub(crate) fn fields(m: &Model) -> Vec<(&'static str, Vec<f64>)> {
     same!(light_bodyid light_pos light_dir light_mode light_targetbodyid mat_rgba);
     same!(pair_dim pair_geom1 pair_geom2 pair_solref pair_solreffriction pair_solimp pair_margin pair_gap pair_friction);
     add("exclude_signature", &signatures(m));
+    same!(eq_type eq_objtype eq_obj1id eq_obj2id eq_active0 eq_solref eq_solimp eq_data);
     add("actuator_trnid", &joint_targets(m));
     same!(actuator_trntype actuator_dyntype actuator_gaintype actuator_biastype actuator_actadr actuator_actnum
         actuator_group actuator_ctrllimited actuator_forcelimited actuator_actlimited actuator_actearly actuator_dynprm

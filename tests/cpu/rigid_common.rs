@@ -39,7 +39,15 @@ pub(crate) struct Recorded {
     pub(crate) xpos: Field,
     pub(crate) xquat: Field,
     pub(crate) converged: Field,
+    pub(crate) qfrc_constraint: Field,
+    /// Per possible contact: detected (0 or 1), geoms, distance, position, frame, force.
+    pub(crate) contacts: Field,
+    pub(crate) ncon: Field,
 }
+
+/// Numbers in a record of [`Recorded::contacts`].
+pub(crate) const CONTACT: usize = 22;
+
 
 /// Records a substep of a model with constant parameters that also writes the start's accelerations and frames.
 pub(crate) fn record(model: &Model) -> Recorded {
@@ -55,7 +63,10 @@ pub(crate) fn record(model: &Model) -> Recorded {
     let qacc = field("qacc", model.nv);
     let xpos = field("xpos", 3 * model.nbody);
     let xquat = field("xquat", 4 * model.nbody);
+    let qfrc_constraint = field("qfrc_constraint", model.nv);
+    let contacts = field("contacts", CONTACT * rigid::contact_count(model));
     let converged = layout.field(integers, "converged", 1);
+    let ncon = layout.field(integers, "ncon", 1);
     let graph = trace::record("substep", &layout, || {
         let wrench = |body: usize| {
             let numbers = xfrc.slice(6 * body, 6).load_all();
@@ -85,6 +96,21 @@ pub(crate) fn record(model: &Model) -> Recorded {
         }
         let flag = trace::select(out.start.converged, trace::Bits::from(1), trace::Bits::ZERO);
         converged.store_bits(0, flag);
+        qfrc_constraint.store_all(&out.start.qfrc_constraint);
+        ncon.store_bits(0, out.start.ncon());
+        for (k, contact) in out.start.contacts.iter().enumerate() {
+            let mut record = vec![trace::select(
+                contact.detected,
+                trace::Var::ONE,
+                trace::Var::ZERO,
+            )];
+            record.extend(contact.geoms.map(|geom| trace::Var::from(geom as f64)));
+            record.push(contact.distance);
+            record.extend(contact.pos.to_array());
+            record.extend(contact.frame.iter().flat_map(|axis| axis.to_array()));
+            record.extend(contact.force);
+            contacts.slice(CONTACT * k, CONTACT).store_all(&record);
+        }
     });
     Recorded {
         graph,
@@ -97,6 +123,9 @@ pub(crate) fn record(model: &Model) -> Recorded {
         xpos,
         xquat,
         converged,
+        qfrc_constraint,
+        contacts,
+        ncon,
     }
 }
 

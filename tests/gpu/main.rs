@@ -19,6 +19,7 @@ mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
 mod math_device;
+mod rigid_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
 mod trace_device;

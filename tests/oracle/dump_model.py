@@ -28,6 +28,7 @@ light_bodyid light_pos light_dir light_mode light_targetbodyid
 mat_rgba
 pair_dim pair_geom1 pair_geom2 pair_solref pair_solreffriction pair_solimp pair_margin pair_gap pair_friction
 exclude_signature
+eq_type eq_obj1id eq_obj2id eq_objtype eq_active0 eq_solref eq_solimp eq_data
 actuator_trntype actuator_trnid actuator_dyntype actuator_gaintype actuator_biastype actuator_actadr actuator_actnum
 actuator_group actuator_ctrllimited actuator_forcelimited actuator_actlimited actuator_actearly actuator_dynprm
 actuator_gainprm actuator_biasprm actuator_ctrlrange actuator_forcerange actuator_actrange actuator_gear
@@ -36,7 +37,7 @@ sensor_objtype sensor_objid sensor_reftype sensor_refid sensor_dim sensor_adr se
 key_time key_qpos key_qvel key_act key_ctrl key_mpos key_mquat
 """.split()
 
-SIZES = "nq nv nu na nbody njnt ngeom nsite ncam nlight nmat npair nexclude nsensor nsensordata nkey nmocap".split()
+SIZES = "nq nv nu na nbody njnt ngeom nsite ncam nlight nmat npair nexclude neq nsensor nsensordata nkey nmocap".split()
 
 OPTIONS = """
 timestep impratio tolerance ls_tolerance noslip_tolerance ccd_tolerance sleep_tolerance gravity wind magnetic density
@@ -52,6 +53,7 @@ NAMED = {
     "cam": mujoco.mjtObj.mjOBJ_CAMERA,
     "light": mujoco.mjtObj.mjOBJ_LIGHT,
     "mat": mujoco.mjtObj.mjOBJ_MATERIAL,
+    "eq": mujoco.mjtObj.mjOBJ_EQUALITY,
     "actuator": mujoco.mjtObj.mjOBJ_ACTUATOR,
     "sensor": mujoco.mjtObj.mjOBJ_SENSOR,
     "key": mujoco.mjtObj.mjOBJ_KEY,

@@ -22,13 +22,18 @@ INTEGRATORS = {
 }
 
 
-def step(model, integrator, count, seed):
-    model.opt.integrator = INTEGRATORS[integrator]
+def converge(model):
+    """Lets MuJoCo solve its constraints as exactly as it can."""
     model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
     model.opt.tolerance = 1e-14
     model.opt.ls_tolerance = 1e-10
     model.opt.iterations = 200
     model.opt.ls_iterations = 200
+
+
+def step(model, integrator, count, seed):
+    model.opt.integrator = INTEGRATORS[integrator]
+    converge(model)
     data = mujoco.MjData(model)
     qpos, qvel, act, ctrl, qfrc, xfrc = random_states(model, count, seed)
     names = ["next_qpos", "next_qvel", "next_act", "qacc", "xpos", "xquat", "nefc", "warnings"]
@@ -66,4 +71,5 @@ def main():
     json.dump(out, sys.stdout)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -12,7 +12,7 @@ use super::document::Element;
 use crate::error::{Error, Result, near_matches};
 use crate::scene::kinds::Object;
 use crate::scene::pose::{self, Pose};
-use crate::scene::{Actuator, Body, Exclude, Pair, Scene, Sensor};
+use crate::scene::{Actuator, Body, Equality, Exclude, Pair, Scene, Sensor};
 
 /// Most elements that a file can come to by replication and attachment.
 const MAX_COPIES: usize = 200_000;
@@ -289,6 +289,7 @@ struct References {
     sensors: Vec<Sensor>,
     pairs: Vec<Pair>,
     excludes: Vec<Exclude>,
+    equalities: Vec<Equality>,
 }
 
 impl References {
@@ -326,11 +327,19 @@ impl References {
                     .any(|body| names.bodies.contains(body))
             })
             .collect();
+        let equalities = scene
+            .equalities
+            .extract_if(.., |equality| {
+                let (kind, objects) = equality.held.objects();
+                objects.iter().any(|name| names.has(kind, name))
+            })
+            .collect();
         Self {
             actuators,
             sensors,
             pairs,
             excludes,
+            equalities,
         }
     }
 
@@ -370,6 +379,12 @@ impl References {
                 .iter_mut()
                 .for_each(|name| follow(Object::Body, name));
             scene.excludes.push(exclude);
+        }
+        for mut equality in self.equalities.iter().cloned() {
+            renaming.name(&mut equality.name);
+            let (kind, objects) = equality.held.objects_mut();
+            objects.iter_mut().for_each(|name| follow(kind, name));
+            scene.equalities.push(equality);
         }
     }
 }

@@ -3,10 +3,10 @@
 use super::actuators::{self, Servo};
 use super::document::Element;
 use super::geoms::{RawGeom, RawSite};
-use super::{Reader, contacts, joints};
+use super::{Reader, contacts, equalities, joints};
 use crate::error::{Error, Result, near_matches};
 use crate::scene::kinds;
-use crate::scene::{Camera, Joint, Light, Material, Pair, Place};
+use crate::scene::{Camera, Equality, Joint, Light, Material, Pair, Place};
 
 /// Which class: an index, the top-level one first.
 pub(super) type ClassId = usize;
@@ -21,6 +21,7 @@ pub(super) struct Class {
     pub(super) camera: super::bodies::RawCamera,
     pub(super) light: Light,
     pub(super) pair: Pair,
+    pub(super) equality: Equality,
     pub(super) actuator: Servo,
     pub(super) material: Material,
 }
@@ -42,6 +43,7 @@ impl Default for Classes {
             },
             light: Light::new(""),
             pair: Pair::new("", ""),
+            equality: equalities::blank(),
             actuator: Servo::default(),
             material: Material {
                 name: String::new(),
@@ -144,10 +146,11 @@ impl Reader<'_> {
             "camera" => class.camera.read(element)?,
             "light" => super::bodies::read_light(element, &mut class.light)?,
             "pair" => contacts::read_pair(element, &mut class.pair)?,
+            "equality" => equalities::read_common(element, &mut class.equality)?,
             "material" => return self.default_material(element, id),
             // They change nothing that exists without an element of their kind, which is refused or
             // only drawn.
-            "mesh" | "texture" | "equality" | "tendon" => return Ok(()),
+            "mesh" | "texture" | "tendon" => return Ok(()),
             tag if actuators::TAGS.contains(&tag) => class.actuator.read(element)?,
             _ => {
                 let known: Vec<&str> = TAGS.iter().chain(actuators::TAGS).copied().collect();

@@ -16,6 +16,7 @@ mod bodies;
 mod contacts;
 mod defaults;
 mod document;
+mod equalities;
 mod geoms;
 mod joints;
 mod orientation;
@@ -147,12 +148,13 @@ impl<'a> Reader<'a> {
         sections("visual").try_for_each(|s| self.visual(s))?;
         sections("statistic").try_for_each(|s| self.statistic(s))?;
         sections("default").try_for_each(|s| self.default(s))?;
-        for tag in ["extension", "deformable", "equality", "tendon"] {
+        for tag in ["extension", "deformable", "tendon"] {
             sections(tag).try_for_each(refuse_contents)?;
         }
         sections("custom").try_for_each(|s| self.custom(s))?;
         sections("asset").try_for_each(|s| self.asset(s))?;
         sections("contact").try_for_each(|s| self.contact(s))?;
+        sections("equality").try_for_each(|s| self.equality_section(s))?;
         sections("actuator").try_for_each(|s| self.actuator_section(s))?;
         sections("sensor").try_for_each(|s| self.sensor_section(s))?;
         sections("keyframe").try_for_each(|s| self.keyframe(s))?;

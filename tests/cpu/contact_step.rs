@@ -1,0 +1,145 @@
+//! One step with contacts against MuJoCo's, from states of random-action rollouts: accelerations, constraint forces and
+//! every contact's geometry and force.
+
+use manyworlds::model::Model;
+use manyworlds::scene::mjcf;
+use manyworlds::trace::{HostMemory, Real};
+use serde_json::Value;
+
+use crate::oracle;
+use crate::rigid_common::{CONTACT, Recorded, errors, record, with_integrator};
+
+const STATES: usize = 1000;
+const ALL: [&str; 3] = ["Euler", "RK4", "implicitfast"];
+
+/// Compares a model, of `tests/models/` or `gymnasium:NAME`, with MuJoCo.
+fn matches_mujoco(name: &str, integrators: &[&str]) {
+    let path = match name.strip_prefix("gymnasium:") {
+        Some(_) => name.to_string(),
+        None => format!("tests/models/{name}.xml"),
+    };
+    let states = STATES.to_string();
+    let mut arguments = vec!["--states", &states];
+    for integrator in integrators {
+        arguments.extend(["--integrator", integrator]);
+    }
+    arguments.push(&path);
+    let Some(references) = oracle::run("contact.py", &arguments) else {
+        return;
+    };
+    for reference in references.as_array().expect("a list") {
+        let file = reference["path"].as_str().expect("a path");
+        let scene = mjcf::load(file).expect("the model loads");
+        let model = Model::compile(&scene).expect("the model compiles");
+        let integrator = reference["integrator"].as_str().expect("a name");
+        let what = format!("{name} {integrator}");
+        let touching = oracle::floats(&reference["ncon"]);
+        let touching = touching.iter().filter(|&&ncon| ncon > 0.0).count();
+        assert!(
+            touching > STATES / 3,
+            "{what}: contacts in {touching} states only"
+        );
+
+        let recorded = record(&with_integrator(&model, integrator));
+        let exact = recorded.run::<f64>(reference);
+        compare(&recorded, &exact, reference, |output, errors| {
+            let worst = errors[STATES - 1];
+            println!("{what} {output}: {worst:e} in double precision");
+            assert!(worst < 1e-8, "{what} {output}: error {worst:e} in double precision");
+        });
+        contacts(&what, &recorded, &exact, reference);
+        let single = recorded.run::<f32>(reference);
+        compare(&recorded, &single, reference, |output, errors| {
+            let (median, rare) = (errors[STATES / 2], errors[STATES * 99 / 100]);
+            let what = format!(
+                "{what} {output}: median {median:.1e}, 99 % {rare:.1e}, worst {:.1e} in single precision",
+                errors[STATES - 1]
+            );
+            println!("{what}");
+            assert!(median < 2e-5 && rare < 1e-3, "{what}");
+        });
+    }
+}
+
+fn compare<R: Real>(
+    recorded: &Recorded,
+    memory: &HostMemory<R>,
+    reference: &Value,
+    verify: impl Fn(&str, Vec<f64>),
+) {
+    let unconverged =
+        (0..memory.worlds()).filter(|&world| memory.get_bits(recorded.converged, 0, world) == 0);
+    assert_eq!(unconverged.count(), 0, "every solve ends");
+    let constraint = ("qfrc_constraint", recorded.qfrc_constraint);
+    for (name, field) in recorded.outputs().into_iter().chain([constraint]) {
+        let mut worst = errors(memory, field, &reference[name]);
+        worst.sort_by(f64::total_cmp);
+        verify(name, worst);
+    }
+}
+
+/// Every contact that MuJoCo lists, in any order, and no other.
+fn contacts(what: &str, recorded: &Recorded, memory: &HostMemory<f64>, reference: &Value) {
+    for world in 0..memory.worlds() {
+        let all = memory.row(recorded.contacts, world);
+        let mut found: Vec<&[f64]> = all
+            .chunks(CONTACT)
+            .filter(|contact| contact[0] != 0.0)
+            .map(|contact| &contact[1..])
+            .collect();
+        let listed = reference["contacts"][world].as_array().expect("a list");
+        let ncon = memory.get_bits(recorded.ncon, 0, world) as usize;
+        assert_eq!([found.len(), ncon], [listed.len(); 2], "{what}: contacts of state {world}");
+        for expected in listed {
+            let expected = oracle::floats(expected);
+            let scale = |x: f64| x.abs().max(1.0);
+            let same = |contact: &&[f64]| {
+                let pairs = contact.iter().zip(&expected);
+                pairs.clone().count() == expected.len()
+                    && pairs.into_iter().all(|(a, b)| (a - b).abs() < 1e-7 * scale(*b))
+            };
+            let at = found.iter().position(same);
+            let Some(at) = at else {
+                panic!("{what}: state {world}: no contact {expected:?} among {found:?}");
+            };
+            found.swap_remove(at);
+        }
+    }
+}
+
+#[test]
+fn ant() {
+    matches_mujoco("gymnasium:ant", &ALL);
+}
+
+#[test]
+fn half_cheetah() {
+    matches_mujoco("gymnasium:half_cheetah", &ALL);
+}
+
+/// Contacts between links of one branch, without and with friction.
+#[test]
+fn hopper() {
+    matches_mujoco("gymnasium:hopper", &["Euler"]);
+}
+
+#[test]
+fn walker2d() {
+    matches_mujoco("gymnasium:walker2d", &["Euler"]);
+}
+
+/// Many more possible contacts between links than slots.
+#[test]
+fn humanoid() {
+    matches_mujoco("gymnasium:humanoid", &["Euler", "RK4"]);
+}
+
+#[test]
+fn contact_kinds() {
+    matches_mujoco("contact_kinds", &ALL);
+}
+
+#[test]
+fn sphere_stack() {
+    matches_mujoco("sphere_stack", &["Euler"]);
+}
