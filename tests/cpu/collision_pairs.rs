@@ -19,6 +19,7 @@ struct Recorded {
     graph: Graph,
     layout: Layout,
     shapes: [Field; 2],
+    reach: Field,
     points: Field,
 }
 
@@ -38,10 +39,11 @@ fn record(kinds: [Geom; 2]) -> Recorded {
     let mut layout = Layout::new();
     let floats = layout.buffer("floats", Kind::F32);
     let shapes = ["a", "b"].map(|name| layout.field(floats, name, SHAPE));
+    let reach = layout.field(floats, "reach", 1);
     let points = layout.field(floats, "points", POINT * count);
     let graph = trace::record("collide", &layout, || {
         let [a, b] = [0, 1].map(|k| load(kinds[k], shapes[k]));
-        let found = collision::collide(&a, &b);
+        let found = collision::collide(&a, &b, reach.load(0));
         assert_eq!(found.len(), count);
         for (
             k,
@@ -63,6 +65,7 @@ fn record(kinds: [Geom; 2]) -> Recorded {
         graph,
         layout,
         shapes,
+        reach,
         points,
     }
 }
@@ -79,6 +82,9 @@ impl Recorded {
                     memory.set(field, component, world, value);
                 }
             }
+        }
+        for (world, case) in cases.iter().enumerate() {
+            memory.set(self.reach, 0, world, margin(case));
         }
         self.graph.interpret(&mut memory, &[], 0..cases.len());
         let of_world = |world: usize| {
@@ -177,6 +183,11 @@ fn tally(found: &[Vec<Vec<f64>>], cases: &[Value], tolerance: f64) -> (Tally, Ve
 
 /// Compares a pair of kinds in `f64`, and in `f32` where rounding may not change how many points there are.
 fn check(kinds: [Geom; 2], allowed: usize) {
+    compare(kinds, allowed, 1e-9, |_| true);
+}
+
+/// The same with another tolerance, for some of the cases.
+fn compare(kinds: [Geom; 2], allowed: usize, tolerance: f64, counts: fn(&Value) -> bool) {
     const CASES: usize = 1200;
     let [a, b] = kinds.map(Geom::keyword);
     let count = CASES.to_string();
@@ -184,8 +195,10 @@ fn check(kinds: [Geom; 2], allowed: usize) {
         return;
     };
     let cases = reference.as_array().expect("cases");
+    let cases: Vec<Value> = cases.iter().filter(|case| counts(case)).cloned().collect();
+    let cases = &cases[..];
     let recorded = record(kinds);
-    let (double, odd) = tally(&recorded.run::<f64>(cases), cases, 1e-9);
+    let (double, odd) = tally(&recorded.run::<f64>(cases), cases, tolerance);
     let (single, _) = tally(&recorded.run::<f32>(cases), cases, 1e-3);
     println!(
         "{a}-{b}: {} operations\n  f64 {double:?}\n  f32 {single:?}",
@@ -231,6 +244,21 @@ pairs! {
     box_box: Box Box, 4;
 }
 
+/// MuJoCo finds this pair by iteration, up to 1e-6 m, and too shallow by centimetres once the sphere's centre is inside:
+/// cases outside are compared.
+#[test]
+fn sphere_ellipsoid() {
+    let is_outside = |case: &Value| {
+        let [sphere, ellipsoid] = [0, 1].map(|k| oracle::floats(&case["shapes"][k]));
+        let along = |axis: usize| {
+            let step = |k: usize| (sphere[3 + k] - ellipsoid[3 + k]) * ellipsoid[6 + 3 * axis + k];
+            (0..3).map(step).sum::<f64>() / ellipsoid[axis]
+        };
+        (0..3).map(|axis| along(axis).powi(2)).sum::<f64>() > 1.0
+    };
+    compare([Geom::Sphere, Geom::Ellipsoid], 0, 1e-3, is_outside);
+}
+
 /// How much each pair of kinds costs, all shapes being unknown while recording, so that a change shows.
 #[test]
 fn operation_counts() {
@@ -242,11 +270,12 @@ fn operation_counts() {
         ("plane-box", 158),
         ("sphere-sphere", 75),
         ("sphere-capsule", 92),
+        ("sphere-ellipsoid", 303),
         ("sphere-cylinder", 146),
         ("sphere-box", 151),
         ("capsule-capsule", 213),
-        ("capsule-box", 1381),
-        ("box-box", 1889),
+        ("capsule-box", 1400),
+        ("box-box", 1911),
     ];
     let mut found = Vec::new();
     for (_, a) in Geom::KEYWORDS {

@@ -6,7 +6,7 @@
 
 use std::array::from_fn;
 
-use super::{ABSENT, Point, Shape, frame};
+use super::{ABSENT, Point, Shape, frame, near};
 use crate::math::{MIN_VALUE, Mat3, Vec3};
 use crate::trace::{Bits, Carry, Mask, Var, select, when};
 
@@ -63,7 +63,24 @@ impl Carry for Best {
 }
 
 /// Two boxes.
-pub(super) fn cuboid(a: &Shape, b: &Shape) -> [Point; POINTS] {
+pub(super) fn cuboid(a: &Shape, b: &Shape, reach: Var) -> [Point; POINTS] {
+    let nothing = Manifold {
+        normal: Vec3::new(1.0, 0.0, 0.0),
+        points: [(Var::from(ABSENT), Vec3::ZERO); POINTS],
+    };
+    let squared = |shape: &Shape| Vec3::from(shape.size).norm_squared();
+    let is_near = near((a, squared(a)), (b, squared(b)), reach);
+    let manifold = when(is_near, nothing, |nothing| manifold(a, b, nothing));
+    let frame = frame(manifold.normal);
+    manifold.points.map(|(distance, pos)| Point {
+        distance,
+        pos,
+        frame,
+    })
+}
+
+/// The points of two boxes that may be near.
+fn manifold(a: &Shape, b: &Shape, nothing: Manifold) -> Manifold {
     let rot = a.mat.transpose() * b.mat;
     let apart = b.pos - a.pos;
     let relative = Relative {
@@ -81,24 +98,14 @@ pub(super) fn cuboid(a: &Shape, b: &Shape) -> [Point; POINTS] {
         .lt(face.separation + FACE_BIAS * face.separation.abs() + MIN_VALUE);
     let is_edge = edge.code.ge(6) & !(facing.gt(SAME_AXIS) & near);
 
-    let nothing = Manifold {
-        normal: Vec3::new(1.0, 0.0, 0.0),
-        points: [(Var::from(ABSENT), Vec3::ZERO); POINTS],
-    };
     let manifold = when(!is_edge, nothing, |nothing| {
         faces(a, b, &relative, behind, face.code, nothing)
     });
-    let manifold = when(is_edge, manifold, |mut manifold| {
+    when(is_edge, manifold, |mut manifold| {
         let (distance, pos, normal) = edges(a, b, &relative, edge.code - 6, axis);
         manifold.points[0] = (distance, a.pos + a.mat * pos);
         manifold.normal = a.mat * normal;
         manifold
-    });
-    let frame = frame(manifold.normal);
-    manifold.points.map(|(distance, pos)| Point {
-        distance,
-        pos,
-        frame,
     })
 }
 

@@ -6,9 +6,9 @@
 
 use std::array::from_fn;
 
-use super::{ABSENT, Point, Shape, sphere};
+use super::{ABSENT, Point, Shape, near, sphere};
 use crate::math::{MIN_VALUE, Vec3};
-use crate::trace::{Carry, Mask, Slot, Var, select};
+use crate::trace::{Carry, Mask, Slot, Var, select, when};
 
 /// A capsule's segment in the box's frame.
 struct Segment {
@@ -52,7 +52,19 @@ impl Carry for Nearest {
 }
 
 /// Capsule and box.
-pub(super) fn capsule(capsule: &Shape, cuboid: &Shape) -> [Point; 2] {
+pub(super) fn capsule(capsule: &Shape, cuboid: &Shape, reach: Var) -> [Point; 2] {
+    let [radius, length, _] = capsule.size;
+    let is_near = near(
+        (capsule, (radius + length).square()),
+        (cuboid, Vec3::from(cuboid.size).norm_squared()),
+        reach,
+    );
+    let nothing = [Point::absent(); 2];
+    when(is_near, nothing, |_| touch(capsule, cuboid))
+}
+
+/// The points of a capsule and a box that may be near.
+fn touch(capsule: &Shape, cuboid: &Shape) -> [Point; 2] {
     let [radius, length, _] = capsule.size;
     let local = |v: Vec3| cuboid.mat.transposed_mul(v);
     let middle = local(capsule.pos - cuboid.pos);

@@ -21,7 +21,7 @@ mod sphere;
 
 use crate::math::{Mat3, Vec3};
 use crate::model::Geom;
-use crate::trace::{Carry, Slot, Var, select};
+use crate::trace::{Carry, Mask, Slot, Var, select};
 
 pub use candidates::{Candidate, candidates, check};
 
@@ -81,9 +81,9 @@ impl Carry for Point {
 pub fn points(a: Geom, b: Geom) -> Option<usize> {
     use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a, b) {
-        (Plane | Sphere, Sphere) | (Sphere, Capsule | Cylinder | Box) | (Plane, Ellipsoid) => {
-            Some(1)
-        }
+        (Plane | Sphere, Sphere)
+        | (Sphere, Capsule | Ellipsoid | Cylinder | Box)
+        | (Plane, Ellipsoid) => Some(1),
         (Plane | Capsule, Capsule) | (Capsule, Box) => Some(2),
         (Plane, Box | Cylinder) => Some(4),
         (Box, Box) => Some(boxes::POINTS),
@@ -91,11 +91,11 @@ pub fn points(a: Geom, b: Geom) -> Option<usize> {
     }
 }
 
-/// The contact points of two geoms, [`points`] of them.
+/// The contact points of two geoms, [`points`] of them; those further away than `reach`, m, may be missing.
 ///
 /// # Panics
 /// When [`points`] has none for these kinds.
-pub fn collide(a: &Shape, b: &Shape) -> Vec<Point> {
+pub fn collide(a: &Shape, b: &Shape, reach: Var) -> Vec<Point> {
     use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a.kind, b.kind) {
         (Plane, Sphere) => vec![plane::sphere(a, b)],
@@ -105,13 +105,20 @@ pub fn collide(a: &Shape, b: &Shape) -> Vec<Point> {
         (Plane, Box) => plane::cuboid(a, b).to_vec(),
         (Sphere, Sphere) => vec![sphere::sphere(a, b)],
         (Sphere, Capsule) => vec![sphere::capsule(a, b)],
+        (Sphere, Ellipsoid) => vec![sphere::ellipsoid(a, b)],
         (Sphere, Cylinder) => vec![sphere::cylinder(a, b)],
         (Sphere, Box) => vec![sphere::cuboid(a, b)],
-        (Capsule, Box) => capsule_box::capsule(a, b).to_vec(),
-        (Box, Box) => boxes::cuboid(a, b).to_vec(),
+        (Capsule, Box) => capsule_box::capsule(a, b, reach).to_vec(),
+        (Box, Box) => boxes::cuboid(a, b, reach).to_vec(),
         (Capsule, Capsule) => capsule::capsule(a, b).to_vec(),
         (a, b) => panic!("no collision of {} and {}", a.keyword(), b.keyword()),
     }
+}
+
+/// Whether two shapes' bounding spheres are within reach, by the squares of their radii: what a costly pair asks first.
+fn near(a: (&Shape, Var), b: (&Shape, Var), reach: Var) -> Mask {
+    let limit = (a.1.sqrt() + b.1.sqrt() + reach).max(0.0);
+    (b.0.pos - a.0.pos).norm_squared().le(limit.square())
 }
 
 /// An orthonormal frame with this unit normal (`mju_makeFrame`): the first tangent is as near as possible to Y, or to Z

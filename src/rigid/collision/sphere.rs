@@ -123,3 +123,47 @@ pub(super) fn cylinder(sphere: &Shape, cylinder: &Shape) -> Point {
     let (pos, radius) = select(on_side, side, select(on_cap, cap, rim));
     Ball::of(sphere, sphere.pos).touch(Ball { pos, radius, axis })
 }
+
+/// Sphere and ellipsoid: towards the point of the ellipsoid's surface that is nearest to the sphere's centre.
+///
+/// With radii d and the centre c in the ellipsoid's frame, that point is x = d² c / (t + d²), component by component,
+/// for the largest t with Σ y² = 1, y = d c / (t + d²): the nearest point lies along the surface's normal x / d². With
+/// s = t + min d², which keeps its precision near 0, f(s) = Σ y² and 1/√f almost linear in s, Newton's steps
+/// s + f (√f − 1) / Σ (y² / (t + d²)) converge from below (Moré and Sorensen, Computing a Trust Region Step, 1983, have
+/// the same equation). A term alone makes f = 1 at t = d |c| − d²: the largest of these is below the root.
+pub(super) fn ellipsoid(sphere: &Shape, ellipsoid: &Shape) -> Point {
+    const STEPS: usize = 7;
+    let radius = sphere.size[0];
+    let centre = ellipsoid.mat.transposed_mul(sphere.pos - ellipsoid.pos);
+    let radii = ellipsoid.size;
+    let smallest = radii[0].min(radii[1]).min(radii[2]);
+    // On a plane of symmetry inside there are two nearest points: a place just off it chooses one.
+    let coordinates = centre.to_array().map(|c| {
+        let off = 1e-6 * smallest;
+        select(c.abs().lt(off), select(c.lt(0.0), -off, off), c)
+    });
+    let excess: [Var; 3] = from_fn(|k| radii[k].square() - smallest.square());
+    let scaled: [Var; 3] = from_fn(|k| radii[k] * coordinates[k]);
+    let mut s = (0..3)
+        .map(|k| scaled[k].abs() - excess[k])
+        .reduce(|a, b| a.max(b))
+        .expect("three axes");
+    let terms = |s: Var| from_fn::<Var, 3, _>(|k| scaled[k] / (s + excess[k]));
+    for _ in 0..STEPS {
+        let y = terms(s);
+        let f = Vec3::from(y).norm_squared();
+        let slope = (0..3).map(|k| y[k].square() / (s + excess[k])).sum::<Var>();
+        s += f * (f.sqrt() - 1.0) / slope;
+    }
+    let y = terms(s);
+    let surface = Vec3::from(from_fn(|k| radii[k] * y[k]));
+    let outward = Vec3::from(from_fn(|k| y[k] / radii[k]));
+    let outward = outward * outward.norm().recip();
+    let distance = outward.dot(centre - surface) - radius;
+    let pos = surface + outward * (0.5 * distance);
+    Point::new(
+        distance,
+        ellipsoid.pos + ellipsoid.mat * pos,
+        ellipsoid.mat * -outward,
+    )
+}
