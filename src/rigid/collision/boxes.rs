@@ -238,7 +238,7 @@ fn middles(size: [Var; 3], direction: Vec3, index: Bits, sign: f64) -> [Vec3; 2]
         let ambiguous = direction[k].abs().lt(AMBIGUOUS) & !is_axis & !other_found;
         first[k] = select(is_axis, Var::ZERO, up);
         second[k] = select(ambiguous, -first[k], first[k]);
-        other_found = other_found | ambiguous;
+        other_found |= ambiguous;
     }
     [Vec3::from(first), Vec3::from(second)]
 }
@@ -356,7 +356,7 @@ fn insert(found: &mut [Found; POINTS], (exists, at): Found) {
     let mut waits = exists;
     for slot in found {
         let here = waits & !slot.0;
-        waits = waits & slot.0;
+        waits &= slot.0;
         *slot = (slot.0 | here, select(here, at, slot.1));
     }
 }

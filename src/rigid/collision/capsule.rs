@@ -40,7 +40,7 @@ pub(super) fn capsule(a: &Shape, b: &Shape) -> [Point; 2] {
     let parallel = squared_sine.lt(PARALLEL);
     let nearest = (s, t);
     let (first, second) = when(parallel, (nearest, Point::absent()), |_| {
-        let ends = [half_b, -half_b].map(|t| on_a(t));
+        let ends = [half_b, -half_b].map(on_a);
         let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
         let (ball_a, ball_b) = balls((high, on_b(high)));
         ((low, on_b(low)), ball_a.touch(ball_b))

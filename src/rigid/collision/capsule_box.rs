@@ -210,10 +210,10 @@ fn safe(x: Var) -> Var {
 fn along_face(segment: &Segment, size: [Var; 3], nearest: &Nearest) -> (Mask, Var) {
     let back = -nearest.at;
     let mut reach = Var::from(2.0);
-    for k in 0..3 {
+    for (k, size) in size.into_iter().enumerate() {
         let tip = segment.middle[k] + segment.half[k] * nearest.at;
         let scale = back / safe(segment.half[k]);
-        for side in [size[k], -size[k]] {
+        for side in [size, -size] {
             let crossing = (side - tip) * scale;
             let nearer = !nearest.face[k] & crossing.gt(0.0) & crossing.lt(reach);
             reach = select(nearer, crossing, reach);
@@ -245,7 +245,7 @@ fn from_corner(segment: &Segment, size: [Var; 3], nearest: &Nearest) -> (Mask, V
         along = select(odd[k], along.min(width), along);
         over = select(odd[k], over, over.min(width));
         let steep = segment.half[k].square().gt(0.5 * segment.length.square());
-        follows = follows | (odd[k] & steep);
+        follows |= odd[k] & steep;
     }
     (exists, select(follows, along * sign, -over * sign))
 }
