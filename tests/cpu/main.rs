@@ -8,6 +8,8 @@ mod program;
 mod broken_mjcf;
 mod cli_input;
 mod cli_parity;
+mod collision_candidates;
+mod collision_pairs;
 mod contact_step;
 mod functions;
 mod model;

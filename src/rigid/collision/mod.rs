@@ -10,18 +10,20 @@
 //! - a position is half way between the two surfaces;
 //! - positions are relative to one origin that the caller chooses, axes are the world's.
 //!
-//! Points come in no particular order, and those further away than `reach` may be missing.
+//! Points come in no particular order.
 
+mod boxes;
 mod candidates;
 mod capsule;
+mod capsule_box;
 mod plane;
 mod sphere;
 
 use crate::math::{Mat3, Vec3};
 use crate::model::Geom;
-use crate::trace::{Carry, Slot, Var, select};
+use crate::trace::{Carry, Mask, Slot, Var, select};
 
-pub use candidates::{Candidate, candidates};
+pub use candidates::{Candidate, candidates, check};
 
 /// The distance of a point that does not exist, m: more than any margin.
 pub const ABSENT: f64 = 1e10;
@@ -77,30 +79,46 @@ impl Carry for Point {
 /// How many points [`collide`] gives for two kinds of geoms, in MuJoCo's order of kinds; none where MuJoCo, or this
 /// version, has no collision for them.
 pub fn points(a: Geom, b: Geom) -> Option<usize> {
-    use Geom::{Box, Capsule, Plane, Sphere};
+    use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a, b) {
-        (Plane | Sphere, Sphere) | (Sphere, Capsule) => Some(1),
-        (Plane, Capsule) | (Capsule, Capsule) => Some(2),
-        (Plane, Box) => Some(4),
+        (Plane | Sphere, Sphere)
+        | (Sphere, Capsule | Ellipsoid | Cylinder | Box)
+        | (Plane, Ellipsoid) => Some(1),
+        (Plane | Capsule, Capsule) | (Capsule, Box) => Some(2),
+        (Plane, Box | Cylinder) => Some(4),
+        (Box, Box) => Some(boxes::POINTS),
         _ => None,
     }
 }
 
-/// The contact points of two geoms, [`points`] of them; `reach` is the distance up to which they are asked for, m.
+/// The contact points of two geoms, [`points`] of them; those further away than `reach`, m, may be missing.
 ///
 /// # Panics
 /// When [`points`] has none for these kinds.
 pub fn collide(a: &Shape, b: &Shape, reach: Var) -> Vec<Point> {
-    use Geom::{Box, Capsule, Plane, Sphere};
+    use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a.kind, b.kind) {
         (Plane, Sphere) => vec![plane::sphere(a, b)],
         (Plane, Capsule) => plane::capsule(a, b).to_vec(),
+        (Plane, Ellipsoid) => vec![plane::ellipsoid(a, b)],
+        (Plane, Cylinder) => plane::cylinder(a, b).to_vec(),
         (Plane, Box) => plane::cuboid(a, b).to_vec(),
         (Sphere, Sphere) => vec![sphere::sphere(a, b)],
         (Sphere, Capsule) => vec![sphere::capsule(a, b)],
-        (Capsule, Capsule) => capsule::capsule(a, b, reach).to_vec(),
+        (Sphere, Ellipsoid) => vec![sphere::ellipsoid(a, b)],
+        (Sphere, Cylinder) => vec![sphere::cylinder(a, b)],
+        (Sphere, Box) => vec![sphere::cuboid(a, b)],
+        (Capsule, Box) => capsule_box::capsule(a, b, reach).to_vec(),
+        (Box, Box) => boxes::cuboid(a, b, reach).to_vec(),
+        (Capsule, Capsule) => capsule::capsule(a, b).to_vec(),
         (a, b) => panic!("no collision of {} and {}", a.keyword(), b.keyword()),
     }
+}
+
+/// Whether two shapes' bounding spheres are within reach, by the squares of their radii: what a costly pair asks first.
+fn near(a: (&Shape, Var), b: (&Shape, Var), reach: Var) -> Mask {
+    let limit = (a.1.sqrt() + b.1.sqrt() + reach).max(0.0);
+    (b.0.pos - a.0.pos).norm_squared().le(limit.square())
 }
 
 /// An orthonormal frame with this unit normal (`mju_makeFrame`): the first tangent is as near as possible to Y, or to Z

@@ -65,3 +65,59 @@ pub(super) fn cuboid(plane: &Shape, cuboid: &Shape) -> [Point; 4] {
         }
     })
 }
+
+/// Plane and ellipsoid: its lowest point, `−D² n / |D n|` with the radii D and the normal n in its frame.
+pub(super) fn ellipsoid(plane: &Shape, ellipsoid: &Shape) -> Point {
+    let normal = ellipsoid.mat.transposed_mul(plane.mat.z).to_array();
+    let scaled = Vec3::from(from_fn(|k| normal[k] * ellipsoid.size[k]));
+    let support = scaled.norm();
+    let scaled = scaled.to_array();
+    let inverse = -support.recip();
+    let lowest = Vec3::from(from_fn(|k| scaled[k] * ellipsoid.size[k] * inverse));
+    let distance = height(plane, ellipsoid) - support;
+    let lowest = ellipsoid.pos + ellipsoid.mat * lowest;
+    Point::new(distance, halfway(plane, lowest, distance), plane.mat.z)
+}
+
+/// Plane and cylinder: the lowest points of both rims, and two more of the lower rim, which make a triangle.
+pub(super) fn cylinder(plane: &Shape, cylinder: &Shape) -> [Point; 4] {
+    // Below this squared tilt, f32 does not know which way a cylinder leans.
+    const SQUARED_NOISE: f64 = 1e-12;
+    let [radius, half, _] = cylinder.size;
+    let normal = plane.mat.z;
+    let frame = frame(normal);
+    let cosine = normal.dot(cylinder.mat.z);
+    // The axis towards the plane, and the direction down the cap; X where the cap is level.
+    let (axis, cosine) = select(
+        cosine.gt(0.0),
+        (-cylinder.mat.z, -cosine),
+        (cylinder.mat.z, cosine),
+    );
+    let down = axis * cosine - normal;
+    let squared = down.norm_squared();
+    let down = select(
+        squared.lt(SQUARED_NOISE),
+        cylinder.mat.x,
+        down * squared.max(SQUARED_NOISE).sqrt().recip(),
+    );
+    let side = down.cross(axis);
+
+    let middle = height(plane, cylinder);
+    let (end, drop) = (axis * half, cosine * half);
+    let (rim, rim_drop) = (down * radius, radius * down.dot(normal));
+    let beside = side * (radius * (0.75f64).sqrt());
+    [
+        (end + rim, drop + rim_drop),
+        (rim - end, rim_drop - drop),
+        (end - rim * 0.5 + beside, drop - 0.5 * rim_drop),
+        (end - rim * 0.5 - beside, drop - 0.5 * rim_drop),
+    ]
+    .map(|(arm, rise)| {
+        let distance = middle + rise;
+        Point {
+            distance,
+            pos: halfway(plane, cylinder.pos + arm, distance),
+            frame,
+        }
+    })
+}
