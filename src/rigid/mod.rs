@@ -21,6 +21,7 @@ mod bias;
 pub mod collision;
 mod constraint;
 mod contact;
+mod external;
 mod free_body;
 mod inertia;
 mod integrate;
@@ -28,8 +29,11 @@ mod kinematics;
 mod parameters;
 mod passive;
 mod placement;
+mod sensor;
 mod solve;
 mod state;
+mod subtree;
+mod touch;
 mod tree;
 mod velocity;
 
@@ -46,9 +50,12 @@ use tree::Tree;
 use velocity::Velocity;
 
 pub use contact::{Contact, count as contact_count};
+pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
+pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
+pub use subtree::Bodies;
 pub use tree::check;
 
 /// A substep's results.
@@ -308,7 +315,12 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
-        contacts: contact::contacts(cx, &smooth.kinematics, &constraints.touches, &solution.forces),
+        contacts: contact::contacts(
+            cx,
+            &smooth.kinematics,
+            &constraints.touches,
+            &solution.forces,
+        ),
         active: solution.active,
         converged: solution.converged,
         transmission: smooth.actuation.transmission,

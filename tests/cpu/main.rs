@@ -18,6 +18,7 @@ mod rigid_properties;
 mod rigid_random;
 mod rigid_step;
 mod scripts;
+mod sensor_mujoco;
 mod task_world;
 mod tasks;
 mod tidy;
