@@ -1,7 +1,10 @@
 //! Sensors, accelerations and wrenches of bodies, and sums over subtrees against MuJoCo's, from random states.
 
+use std::sync::Arc;
+
+use manyworlds::env::{Physics, Precision, Target};
 use manyworlds::math::{Force, Vec3};
-use manyworlds::model::Model;
+use manyworlds::model::{Model, Sensor};
 use manyworlds::rigid::{self, Applied, Bodies, Parameters, StateFields};
 use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
 use serde_json::Value;
@@ -200,4 +203,32 @@ fn sensors_match_mujoco_in_contact() {
 #[test]
 fn wrenches_and_subtrees_match_mujoco() {
     compare(&["ball_chain", "humanoid_tree", "ant_tree", "swimmer"], &[]);
+}
+
+/// What [`Physics`] reads is of the present state, after a step too.
+#[test]
+fn physics_reads_its_sensors() {
+    let model = Arc::new(model("sensors"));
+    let mut physics = Physics::new(&model, 2, Target::Host(Precision::Double)).expect("worlds");
+    let hip = model.sensor_adr[model
+        .sensor_type
+        .iter()
+        .position(|kind| *kind == Sensor::JointPos)
+        .expect("a sensor of the hip")];
+    let clock = model.nsensordata - 2;
+    let joint = model.jnt_names.id("hip").expect("the hip");
+    physics.set_ctrl(&[0.5; 8]).expect("controls");
+    for steps in 0..3 {
+        let data = physics.sensordata().expect("sensors");
+        let qpos = physics.read(physics.fields().state.qpos).expect("qpos");
+        assert_eq!(data.len(), 2 * model.nsensordata);
+        for world in 0..2 {
+            let row = &data[world * model.nsensordata..][..model.nsensordata];
+            let expected = qpos[world * model.nq + model.jnt_qposadr[joint]];
+            assert!((row[hip] - expected).abs() < 1e-12);
+            let time = f64::from(steps) * model.opt.timestep;
+            assert!((row[clock] - time).abs() < 1e-12);
+        }
+        physics.step(1).expect("a step");
+    }
 }
