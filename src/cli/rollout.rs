@@ -27,7 +27,7 @@ use crate::tasks::Cause;
 /// stands for all worlds.
 ///
 /// The record holds time [T] s, qpos [T,N,nq], qvel [T,N,nv], act [T,N,na], xpos [T,N,nbody,3] m,
-/// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,0] (this version computes no sensors) and status [T,N]: 0, or the bits
+/// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,nsensordata] (of that moment, under the last step's controls) and status [T,N]: 0, or the bits
 /// of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). ncon [T,N] is there, and 0,
 /// where no pair of geoms could touch; elsewhere it is missing, since this version does not record contacts. The host records
 /// float64, the GPU float32.
@@ -323,6 +323,7 @@ impl Record {
             ("act", vec![model.na]),
             ("xpos", vec![model.nbody, 3]),
             ("xquat", vec![model.nbody, 4]),
+            ("sensordata", vec![model.nsensordata]),
         ];
         let too_large = || {
             let numbers: usize = arrays
@@ -364,6 +365,7 @@ impl Record {
             physics.read(state.act)?,
             frames.xpos,
             frames.xquat,
+            physics.sensordata()?,
         ];
         for ((_, _, values), now) in self.arrays.iter_mut().zip(moment) {
             values.extend(now);
@@ -392,11 +394,6 @@ impl Record {
                     false => file.add(name, &shape, values)?,
                 }
             }
-            file.add(
-                "sensordata",
-                &[self.moments, plan.worlds, 0],
-                Vec::<f64>::new(),
-            )?;
             if subject::contact_pairs(model) == 0 {
                 file.add(
                     "ncon",

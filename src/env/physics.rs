@@ -19,8 +19,11 @@ pub struct Physics {
     model: Arc<Model>,
     machine: Machine,
     fields: PhysicsFields,
+    layout: Layout,
     step: KernelId,
     frames: KernelId,
+    /// Made when somebody first asks for sensors.
+    sense: Option<KernelId>,
 }
 
 /// Where a [`Physics`] keeps its numbers.
@@ -34,6 +37,8 @@ pub struct PhysicsFields {
     pub xpos: Field,
     /// `xquat`, `[nbody][4]`, likewise.
     pub xquat: Field,
+    /// `sensordata`, `[nsensordata]`, as of the last [`Physics::sensordata`].
+    pub sensordata: Field,
     /// `status`: bits of [`Cause`] as of the last [`Physics::frames`].
     pub status: Field,
 }
@@ -68,6 +73,7 @@ impl Physics {
             ctrl: layout.field(io, "ctrl", model.nu),
             xpos: layout.field(io, "xpos", 3 * model.nbody),
             xquat: layout.field(io, "xquat", 4 * model.nbody),
+            sensordata: layout.field(io, "sensordata", model.nsensordata),
             status: layout.field(bits, "status", 1),
         };
         let mut machine = Machine::new(target, &layout, worlds)?;
@@ -77,8 +83,10 @@ impl Physics {
             model: Arc::clone(model),
             machine,
             fields,
+            layout,
             step,
             frames,
+            sense: None,
         };
         physics.reset()?;
         Ok(physics)
@@ -161,6 +169,27 @@ impl Physics {
         })
     }
 
+    /// `[world][nsensordata]` The output of all sensors in the present state, under the present controls (MuJoCo's are
+    /// those of the last step's beginning). The first call compiles a kernel, if the model has sensors.
+    ///
+    /// # Errors
+    /// The model has a sensor that is not supported, or the device failed.
+    pub fn sensordata(&mut self) -> Result<Vec<f64>> {
+        if self.model.nsensordata == 0 {
+            return Ok(Vec::new());
+        }
+        let sense = match self.sense {
+            Some(sense) => sense,
+            None => {
+                rigid::check_sensors(&self.model)?;
+                let graph = record_sensors(&self.model, &self.layout, &self.fields);
+                *self.sense.insert(self.machine.kernel(graph)?)
+            }
+        };
+        self.machine.run(sense, &[])?;
+        self.read(self.fields.sensordata)
+    }
+
     /// Where everything lies.
     pub fn fields(&self) -> &PhysicsFields {
         &self.fields
@@ -206,6 +235,17 @@ fn record_step(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Graph 
             rigid::substep(model, &parameters, &state, &ctrl, &applied).state
         });
         fields.state.store(&state);
+    })
+}
+
+fn record_sensors(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Graph {
+    trace::record("sensors", layout, || {
+        let (parameters, state) = (Parameters::constant(model), fields.state.load());
+        let applied = Applied::none(model);
+        let ctrl = fields.ctrl.load_all();
+        let forward = rigid::forward(model, &parameters, &state, &ctrl, &applied);
+        let data = rigid::sensordata(model, &parameters, &state, &applied, &forward);
+        fields.sensordata.store_all(&data);
     })
 }
 

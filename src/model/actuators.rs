@@ -213,6 +213,19 @@ fn sensor(given: &scene::Sensor, model: &mut Model) -> Result<()> {
     if let (Some(Object::Joint), Some(joint)) = (objtype, objid) {
         check_joint(given.kind, model, joint)?;
     }
+    let unit = matches!(
+        given.kind,
+        Sensor::BallQuat
+            | Sensor::FrameQuat
+            | Sensor::FrameXAxis
+            | Sensor::FrameYAxis
+            | Sensor::FrameZAxis
+    );
+    if unit && given.cutoff > 0.0 {
+        return Err(Error::invalid(
+            "a unit vector or quaternion cannot have a cutoff",
+        ));
+    }
     let dim = dimension(given.kind);
     model.nsensor += 1;
     model.sensor_type.push(given.kind);

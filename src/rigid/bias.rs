@@ -27,7 +27,7 @@ pub(super) fn bias(
 /// At the centre of mass c, Newton and Euler: the force is mass times c's acceleration, the torque `J α + ω × J ω`.
 /// The acceleration of the point c is that of the field `a` there, and `ω ×` its velocity, because it moves on. This
 /// takes fewer operations than `I a + v ×* I v`, which is the same.
-fn newton_euler(body: &LinkInertia, v: Motion, a: Motion) -> Force {
+pub(super) fn newton_euler(body: &LinkInertia, v: Motion, a: Motion) -> Force {
     let force = (a.at(body.com) + v.ang.cross(v.at(body.com))) * body.mass;
     let torque = body.central * a.ang + v.ang.cross(body.central * v.ang);
     Force::acting_at(body.com, torque, force)

@@ -190,7 +190,7 @@ fn has_friction(model: &Model) -> bool {
     model.opt.flags.constraint && model.opt.flags.frictionloss
 }
 
-fn has_limits(model: &Model) -> bool {
+pub(super) fn has_limits(model: &Model) -> bool {
     model.opt.flags.constraint && model.opt.flags.limit
 }
 
@@ -224,19 +224,20 @@ fn friction(cx: &Context<'_>, state: &State, dof: usize, rows: &mut Vec<Row>) {
 }
 
 /// The rows of one joint's limits.
-fn limit(cx: &Context<'_>, at: &Kinematics, state: &State, joint: usize, rows: &mut Vec<Row>) {
-    let (model, parameters) = (cx.model, cx.parameters);
-    if !model.jnt_limited[joint] {
-        return;
-    }
-    let dof = model.jnt_dofadr[joint];
-    let [low, high] = parameters.jnt_range[joint];
-    let mut push = |distance: Var, jacobian: Vec<(usize, Var)>| {
+pub(super) fn limit(
+    cx: &Context<'_>,
+    at: &Kinematics,
+    state: &State,
+    joint: usize,
+    rows: &mut Vec<Row>,
+) {
+    let parameters = cx.parameters;
+    let inverse_inertia = parameters.dof_invweight0[cx.model.jnt_dofadr[joint]];
+    for (violation, jacobian) in violations(cx, at, state, joint) {
         let softness = Softness {
             solref: parameters.jnt_solref[joint],
             solimp: parameters.jnt_solimp[joint],
         };
-        let violation = distance - parameters.jnt_margin[joint];
         let velocity: Var = jacobian
             .iter()
             .map(|&(dof, arm)| arm * state.qvel[dof])
@@ -246,29 +247,45 @@ fn limit(cx: &Context<'_>, at: &Kinematics, state: &State, joint: usize, rows: &
             jacobian,
             joint,
             present: violation.lt(0.0),
-            stiffness: law.strength(parameters.dof_invweight0[dof]),
+            stiffness: law.strength(inverse_inertia),
             aref: -(law.damping * velocity) - law.stiffness * law.impedance * violation,
             bound: None,
         });
-    };
+    }
+}
+
+/// Distances of a joint to its limits less the margin, negative where a limit acts, with their Jacobians: one per row.
+pub(super) fn violations(
+    cx: &Context<'_>,
+    at: &Kinematics,
+    state: &State,
+    joint: usize,
+) -> Vec<(Var, Vec<(usize, Var)>)> {
+    let (model, parameters) = (cx.model, cx.parameters);
+    if !model.jnt_limited[joint] {
+        return Vec::new();
+    }
+    let (dof, margin) = (model.jnt_dofadr[joint], parameters.jnt_margin[joint]);
+    let [low, high] = parameters.jnt_range[joint];
     match model.jnt_type[joint] {
-        Joint::Free => {}
+        Joint::Free => Vec::new(),
         Joint::Slide | Joint::Hinge => {
             let q = state.qpos[model.jnt_qposadr[joint]];
             let (above_low, below_high) = (q - low, high - q);
             if sides_overlap(model, joint) {
-                push(above_low, vec![(dof, Var::ONE)]);
-                push(below_high, vec![(dof, -Var::ONE)]);
-            } else {
-                // Only the nearer side can count.
-                let side = select(above_low.lt(below_high), Var::ONE, -Var::ONE);
-                push(above_low.min(below_high), vec![(dof, side)]);
+                return vec![
+                    (above_low - margin, vec![(dof, Var::ONE)]),
+                    (below_high - margin, vec![(dof, -Var::ONE)]),
+                ];
             }
+            // Only the nearer side can count.
+            let side = select(above_low.lt(below_high), Var::ONE, -Var::ONE);
+            vec![(above_low.min(below_high) - margin, vec![(dof, side)])]
         }
         Joint::Ball => {
             // The rotation's angle may not exceed the larger number of the range; its axis is the Jacobian.
             let (axis, angle) = at.joint_quat[joint].log().normalize();
-            push(low.max(high) - angle, along_axis(dof, -axis));
+            vec![(low.max(high) - angle - margin, along_axis(dof, -axis))]
         }
     }
 }

@@ -21,6 +21,7 @@ mod bias;
 pub mod collision;
 mod constraint;
 mod contact;
+mod external;
 mod free_body;
 mod inertia;
 mod integrate;
@@ -28,9 +29,12 @@ mod kinematics;
 mod parameters;
 mod passive;
 mod placement;
+mod sensor;
 mod slots;
 mod solve;
 mod state;
+mod subtree;
+mod touch;
 mod tree;
 mod velocity;
 
@@ -47,9 +51,12 @@ use tree::Tree;
 use velocity::Velocity;
 
 pub use contact::{Contact, count as contact_count};
+pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
+pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
+pub use subtree::Bodies;
 pub use tree::check;
 
 /// A substep's results.

@@ -77,23 +77,28 @@ fn springs(cx: &Context<'_>, at: &Kinematics, state: &State, qfrc: &mut [Var]) {
         if stiffness.is_zero() {
             continue;
         }
-        let (q, dof) = (model.jnt_qposadr[joint], model.jnt_dofadr[joint]);
-        let rest = &cx.parameters.qpos_spring;
-        let turned = |q: usize| {
-            at.joint_quat[joint]
-                .difference(Quat::from_slice(&rest[q..]))
-                .to_array()
-        };
-        let stretch: Vec<Var> = match model.jnt_type[joint] {
-            Joint::Slide | Joint::Hinge => vec![state.qpos[q] - rest[q]],
-            Joint::Ball => turned(q).to_vec(),
-            Joint::Free => {
-                let moved = Vec3::from_slice(&state.qpos[q..]) - Vec3::from_slice(&rest[q..]);
-                moved.to_array().into_iter().chain(turned(q + 3)).collect()
-            }
-        };
-        for (k, x) in stretch.into_iter().enumerate() {
+        let dof = model.jnt_dofadr[joint];
+        for (k, x) in stretch(cx, at, state, joint).into_iter().enumerate() {
             qfrc[dof + k] -= stiffness * x;
+        }
+    }
+}
+
+/// How far a joint is from `qpos_spring`, a number per degree of freedom, m or rad.
+pub(super) fn stretch(cx: &Context<'_>, at: &Kinematics, state: &State, joint: usize) -> Vec<Var> {
+    let q = cx.model.jnt_qposadr[joint];
+    let rest = &cx.parameters.qpos_spring;
+    let turned = |q: usize| {
+        at.joint_quat[joint]
+            .difference(Quat::from_slice(&rest[q..]))
+            .to_array()
+    };
+    match cx.model.jnt_type[joint] {
+        Joint::Slide | Joint::Hinge => vec![state.qpos[q] - rest[q]],
+        Joint::Ball => turned(q).to_vec(),
+        Joint::Free => {
+            let moved = Vec3::from_slice(&state.qpos[q..]) - Vec3::from_slice(&rest[q..]);
+            moved.to_array().into_iter().chain(turned(q + 3)).collect()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Velocities of links, and their accelerations while `qacc` is zero (`mj_comVel`, first half of `mj_rne`).
 
-use crate::math::Motion;
+use crate::math::{Motion, Vec3};
 use crate::model::Joint;
 use crate::trace::Var;
 
@@ -27,12 +27,7 @@ pub(super) fn velocity(cx: &Context<'_>, at: &Kinematics, qvel: &[Var]) -> Veloc
         cvel: Vec::new(),
         cacc: Vec::new(),
     };
-    let gravity = if model.opt.flags.gravity {
-        cx.parameters.gravity
-    } else {
-        crate::math::Vec3::ZERO
-    };
-    let ground = (Motion::ZERO, Motion::new(crate::math::Vec3::ZERO, -gravity));
+    let ground = (Motion::ZERO, ground(cx));
     for link in &cx.tree.links {
         let (mut v, mut a) = link
             .parent
@@ -56,4 +51,14 @@ pub(super) fn velocity(cx: &Context<'_>, at: &Kinematics, qvel: &[Var]) -> Veloc
         out.cacc.push(a);
     }
     out
+}
+
+/// The acceleration of what is fixed in the world: gravity's, the other way.
+pub(super) fn ground(cx: &Context<'_>) -> Motion {
+    let up = if cx.model.opt.flags.gravity {
+        -cx.parameters.gravity
+    } else {
+        Vec3::ZERO
+    };
+    Motion::new(Vec3::ZERO, up)
 }

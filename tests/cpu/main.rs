@@ -22,6 +22,7 @@ mod rigid_random;
 mod rigid_step;
 mod scripts;
 mod task_locomotion;
+mod sensor_mujoco;
 mod task_world;
 mod tasks;
 mod tidy;

@@ -74,7 +74,8 @@ def dump(path):
     for name, kind in NAMED.items():
         count = counts.get(name, getattr(model, f"n{name}", 0))
         out[f"{name}_names"] = [mujoco.mj_id2name(model, kind, i) or "" for i in range(count)]
-    out["sensor_kinds"] = [mujoco.mjtSensor(kind).name.removeprefix("mjSENS_").lower() for kind in model.sensor_type]
+    kinds = [mujoco.mjtSensor(kind).name.removeprefix("mjSENS_").lower() for kind in model.sensor_type]
+    out["sensor_kinds"] = ["jointactuatorfrc" if kind == "jointactfrc" else kind for kind in kinds]
     return out
 
 
