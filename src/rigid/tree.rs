@@ -128,6 +128,7 @@ pub fn check(model: &Model) -> Result<()> {
             .hint("set contype and conaffinity so that they do not collide"));
         }
     }
+    let flags = &model.opt.flags;
     if model.neq > 0 && flags.constraint && flags.equality {
         return Err(
             Error::unsupported("equality constraints are not simulated yet")
