@@ -155,14 +155,13 @@ impl Outcome {
             Self::NotSimulated(why) => without_figures("yes", "not yet", why),
             Self::Compared(report, left_out) => {
                 let host = |names: &[&str]| {
-                    let found = report
+                    let mut found = report
                         .stages
                         .iter()
                         .filter(|stage| names.contains(&stage.stage.as_str()))
                         .filter_map(|stage| stage.host);
-                    let worst = found.fold(Some(0.0), |worst: Option<f64>, errors| {
-                        Some(worst?.max(errors.max?))
-                    });
+                    let worst =
+                        found.try_fold(0.0, |worst: f64, errors| Some(worst.max(errors.max?)));
                     figure(worst)
                 };
                 let qacc = report.stages.iter().find(|stage| stage.stage == "qacc");

@@ -42,12 +42,9 @@ impl Curve {
             .into_iter()
             .map(|run| run.series(x, "return"))
             .collect();
-        let ends = |pick: fn(&Vec<(f64, f64)>) -> Option<&(f64, f64)>| {
-            series.iter().map(move |run| pick(run).map(|point| point.0))
-        };
         // None if a run has no value at all.
-        let first: Option<Vec<f64>> = ends(|run| run.first()).collect();
-        let last: Option<Vec<f64>> = ends(|run| run.last()).collect();
+        let first: Option<Vec<f64>> = series.iter().map(|run| Some(run.first()?.0)).collect();
+        let last: Option<Vec<f64>> = series.iter().map(|run| Some(run.last()?.0)).collect();
         let (Some(first), Some(last)) = (first, last) else {
             return Self::empty(label);
         };
