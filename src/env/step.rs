@@ -17,7 +17,8 @@ use crate::model::Model;
 use crate::rigid;
 use crate::tasks::recording::Recording;
 use crate::tasks::{
-    Cause, Ctrl, Episode, Init, Key, Params, Past, Spec, Task, TaskState, Terms, World, check,
+    Cause, ContactForces, Ctrl, Episode, Init, Key, Params, Past, Spec, Task, TaskState, Terms,
+    World, check,
 };
 use crate::trace::{self, Bits, Graph, Layout, Mask, Var, repeat, select, stage, uniform, when};
 
@@ -238,19 +239,25 @@ impl Recipe<'_> {
     /// Substeps under the action, then the task's own update.
     fn advance(&self, before: &Episode, action: &Action) -> (Episode, Past) {
         let go = !(action.idle | action.broken);
-        let substep = |(physics, _), _| {
+        let model = &self.plan.model;
+        let substep = |(physics, _, mut contacts): (_, _, ContactForces), _| {
             let inputs = self.actuate(before, &physics, action);
             let step = rigid::substep(
-                &self.plan.model,
+                model,
                 &self.recording.physics,
                 &physics,
                 &inputs.ctrl,
                 &inputs.applied,
             );
-            (step.state, step.evaluated)
+            contacts.add(model, &step.start);
+            (step.state, step.evaluated, contacts)
         };
-        let (physics, evaluated) = stage("physics", || {
-            let start = (before.physics.clone(), before.physics.clone());
+        let (physics, evaluated, contacts) = stage("physics", || {
+            let start = (
+                before.physics.clone(),
+                before.physics.clone(),
+                ContactForces::none(model),
+            );
             repeat(uniform("substeps"), start, |_| go, substep)
         });
         let inputs = self.actuate(before, &evaluated, action);
@@ -260,6 +267,7 @@ impl Recipe<'_> {
             ctrl: inputs.ctrl,
             applied: inputs.applied,
             stepped: Mask::from(true),
+            contacts,
         };
         let mut after = Episode {
             physics,

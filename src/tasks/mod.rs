@@ -33,6 +33,7 @@
 //! ```
 
 mod ant;
+mod ant_isaac;
 mod cartpole_balance;
 mod cartpole_swingup;
 mod cheetah_run;
@@ -44,6 +45,7 @@ mod init;
 mod locomotion;
 mod moment;
 mod params;
+mod quadruped;
 pub(crate) mod recording;
 mod registry;
 pub mod shaping;
@@ -56,7 +58,7 @@ mod walker_walk;
 mod world;
 
 pub use init::Init;
-pub use moment::{Link, Moment, Site};
+pub use moment::{Link, LinkContact, Moment, Site};
 pub use params::Params;
 pub use registry::{Definition, Entry, Registry};
 pub use spec::{
@@ -68,6 +70,7 @@ pub use terms::Terms;
 pub use toml::Table;
 pub use world::{Ctrl, JointState, World};
 
+pub(crate) use moment::ContactForces;
 pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key, Past};

@@ -8,8 +8,9 @@ use std::rc::Rc;
 use super::recording::Recording;
 use super::world::Past;
 use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
+use crate::model::Model;
 use crate::rigid::{self, Applied, Forward, State};
-use crate::trace::{Mask, Var, select, stage};
+use crate::trace::{Carry, Mask, Slot, Var, select, stage};
 
 /// A link (a body of the model) in the world's frame.
 #[derive(Clone, Copy)]
@@ -65,6 +66,61 @@ pub struct Site {
     pub orientation: Quat,
     /// Velocity in the world's frame, m/s.
     pub velocity: Vec3,
+}
+
+/// What contacts did to a link over the substeps of a control step.
+#[derive(Clone, Copy, Debug)]
+pub struct LinkContact {
+    /// Mean over the substeps of the sum of their forces, world axes, N.
+    pub force: Vec3,
+    /// Largest magnitude of that sum, N.
+    pub max: Var,
+}
+
+/// [`LinkContact`] of every body, before the sum is divided.
+#[derive(Clone)]
+pub(crate) struct ContactForces {
+    /// `[nbody]` Summed over substeps, N.
+    sum: Vec<Vec3>,
+    /// `[nbody]` N
+    max: Vec<Var>,
+    substeps: Var,
+}
+
+impl ContactForces {
+    /// No contacts, over no substeps.
+    pub(crate) fn none(model: &Model) -> Self {
+        Self {
+            sum: vec![Vec3::ZERO; model.nbody],
+            max: vec![Var::ZERO; model.nbody],
+            substeps: Var::ZERO,
+        }
+    }
+
+    /// Adds those at the start of a substep.
+    pub(crate) fn add(&mut self, model: &Model, start: &Forward) {
+        for body in 1..model.nbody {
+            let force = start.contact_wrench(model, body, Vec3::ZERO).lin;
+            self.sum[body] += force;
+            self.max[body] = self.max[body].max(force.norm());
+        }
+        self.substeps += 1.0;
+    }
+
+    pub(super) fn of(&self, body: usize) -> LinkContact {
+        LinkContact {
+            force: self.sum[body] * self.substeps.max(1.0).recip(),
+            max: self.max[body],
+        }
+    }
+}
+
+impl Carry for ContactForces {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.sum.slots(visit);
+        self.max.slots(visit);
+        self.substeps.slots(visit);
+    }
 }
 
 /// One world at one instant.
@@ -217,6 +273,17 @@ impl Moment {
             let wrench = applied + forward.contact_wrench(model, body, center - origin);
             select(self.stepped, wrench, Force::ZERO)
         })
+    }
+
+    /// Wrench of the contacts on a link: torque about the origin of its frame, and force, in its frame's axes. Zero where
+    /// an episode begins.
+    pub fn contact_wrench(&self, name: &str) -> Force {
+        let (body, forward) = (self.body(name), self.forward());
+        let offset = forward.kinematics.offset[body];
+        let Force { ang, lin } = forward.contact_wrench(&self.recording.model, body, offset);
+        let link = &self.links[body];
+        let wrench = Force::new(link.to_body(ang), link.to_body(lin));
+        select(self.stepped, wrench, Force::ZERO)
     }
 
     /// Everything that follows from the state and the inputs.

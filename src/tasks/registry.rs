@@ -6,8 +6,8 @@ use toml::Table;
 
 use super::spec::{Spec, unknown};
 use super::{
-    Task, ant, cartpole_balance, cartpole_swingup, cheetah_run, half_cheetah, hopper, humanoid,
-    walker_walk, walker2d,
+    Task, ant, ant_isaac, cartpole_balance, cartpole_swingup, cheetah_run, half_cheetah, hopper,
+    humanoid, quadruped, walker_walk, walker2d,
 };
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -42,12 +42,14 @@ impl Registry {
     pub fn builtin() -> Self {
         let entries = [
             ("ant", ant::ENTRY),
+            ("ant_isaac", ant_isaac::ENTRY),
             ("cartpole", cartpole_balance::ENTRY),
             ("cartpole_swingup", cartpole_swingup::ENTRY),
             ("cheetah_run", cheetah_run::ENTRY),
             ("half_cheetah", half_cheetah::ENTRY),
             ("hopper", hopper::ENTRY),
             ("humanoid", humanoid::ENTRY),
+            ("quadruped", quadruped::ENTRY),
             ("walker2d", walker2d::ENTRY),
             ("walker_walk", walker_walk::ENTRY),
         ];

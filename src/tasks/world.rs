@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use super::moment::{Link, Moment, Site};
+use super::moment::{ContactForces, Link, LinkContact, Moment, Site};
 use super::recording::Recording;
 use super::spec::unknown;
 use super::state::TaskState;
@@ -90,6 +90,8 @@ pub(crate) struct Past {
     pub applied: Applied,
     /// Whether there was a step: false where an episode begins.
     pub stepped: Mask,
+    /// Over the substeps.
+    pub contacts: ContactForces,
 }
 
 impl Past {
@@ -101,6 +103,7 @@ impl Past {
             ctrl: vec![Var::ZERO; recording.model.nu],
             applied: Applied::none(&recording.model),
             stepped: Mask::from(false),
+            contacts: ContactForces::none(&recording.model),
         }
     }
 }
@@ -112,6 +115,7 @@ impl Carry for Past {
         self.ctrl.slots(visit);
         self.applied.slots(visit);
         self.stepped.slots(visit);
+        self.contacts.slots(visit);
     }
 }
 
@@ -249,6 +253,12 @@ impl<'a> World<'a> {
                 .fault(Error::invalid(message).hint("World::joint gives all of its numbers"));
         }
         values[0]
+    }
+
+    /// What contacts did to a link since the control step began; nothing where an episode begins.
+    pub fn contact(&self, name: &str) -> LinkContact {
+        let body = self.recording.model.body_names.id(name);
+        self.past.contacts.of(self.recording.or_fault(body, 0))
     }
 
     /// A site by name.
