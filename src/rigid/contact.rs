@@ -172,7 +172,13 @@ impl Guest {
 
     /// As a contact whose second geom's link moves.
     pub(super) fn touch(&self, cx: &Context<'_>) -> Touch {
-        touch(cx, (self.geoms, self.dim), (0, true), self.point, &self.shared)
+        touch(
+            cx,
+            (self.geoms, self.dim),
+            (0, true),
+            self.point,
+            &self.shared,
+        )
     }
 }
 
@@ -292,7 +298,9 @@ pub(super) fn contacts(
 /// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
 pub fn count(model: &Model) -> usize {
     let all = candidates(model);
-    all.iter().map(|candidate| point_count(model, candidate)).sum()
+    all.iter()
+        .map(|candidate| point_count(model, candidate))
+        .sum()
 }
 
 /// Whether one of the geoms is fixed in the world.
@@ -483,7 +491,11 @@ impl Touch {
         if self.dim == 1 {
             normal = strength(0);
         }
-        for (k, axis) in [t1, t2, n, t1, t2].into_iter().enumerate().take(self.dim - 1) {
+        for (k, axis) in [t1, t2, n, t1, t2]
+            .into_iter()
+            .enumerate()
+            .take(self.dim - 1)
+        {
             let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
             let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
             normal += plus + minus;

@@ -65,8 +65,15 @@ pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
     let (mut filled, mut needed) = (Vec::new(), Bits::ZERO);
     let mut overflow = Mask::from(false);
     for dim in DIMENSIONS {
-        let guests: Vec<Guest> = all.iter().filter(|guest| guest.dim == dim).cloned().collect();
-        let present = guests.iter().map(one).fold(Bits::ZERO, |sum, one| sum + one);
+        let guests: Vec<Guest> = all
+            .iter()
+            .filter(|guest| guest.dim == dim)
+            .cloned()
+            .collect();
+        let present = guests
+            .iter()
+            .map(one)
+            .fold(Bits::ZERO, |sum, one| sum + one);
         needed += present;
         if guests.len() > slots(dim) {
             overflow |= present.gt(slots(dim) as u32);
@@ -113,12 +120,7 @@ fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
 }
 
 /// Finds the Jacobian of a contact.
-fn settle(
-    cx: &Context<'_>,
-    at: &Kinematics,
-    state: &State,
-    guest: &Guest,
-) -> Slot {
+fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Slot {
     let (touch, origin) = (guest.touch(cx), contact::common_origin(cx, at));
     let carried = carried(cx.tree, guest.links);
     let mut jacobian = vec![vec![Var::ZERO; cx.model.nv]; touch.dim];
@@ -157,7 +159,9 @@ fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
                 None => return false,
             }
         };
-        (link..tree.links.len()).take_while(|&other| descends(other)).last()
+        (link..tree.links.len())
+            .take_while(|&other| descends(other))
+            .last()
     };
     let within = |this: Bits, link: usize, last: usize| {
         let inside = this.ge(link as u32) & this.le(last as u32);
@@ -240,7 +244,10 @@ impl Slots {
         }
         let entry = |i: usize, j: usize| -> Var {
             let column = |row: usize| -> Var {
-                edges[j].iter().map(|&(k, factor)| compliance[row][k] * factor).sum()
+                edges[j]
+                    .iter()
+                    .map(|&(k, factor)| compliance[row][k] * factor)
+                    .sum()
             };
             edges[i].iter().map(|&(k, factor)| column(k) * factor).sum()
         };

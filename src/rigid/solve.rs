@@ -13,13 +13,13 @@
 use crate::math::{Force, Motion};
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
-use super::contact::Touch;
-use super::{Context, bias};
 use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
 use super::constraint::{Constraints, Split};
+use super::contact::Touch;
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
+use super::{Context, bias};
 
 /// When the search for the rows that push changes its manner, counted in rounds.
 #[derive(Clone, Copy, Debug)]
@@ -112,11 +112,7 @@ impl Problem<'_> {
             |(active, _, _), round| {
                 let pushes = unpack(&active, masks.len());
                 let found = self.accelerations(cx, constraints, &pushes);
-                let lenient = select(
-                    round.ge(self.rounds.exact),
-                    Var::from(TOLERANCE),
-                    Var::ZERO,
-                );
+                let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
                 let wanted = self.wanted(constraints, &found, &pushes, lenient);
                 let change: Vec<Bits> = pack(wanted.into_iter())
                     .iter()
@@ -144,8 +140,8 @@ impl Problem<'_> {
         let pushes = unpack(&active, masks.len());
         let split = constraints.split(&pushes);
         let touches = constraints.touches.iter().zip(&split.touches);
-        let touches = touches
-            .map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
+        let touches =
+            touches.map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
         let slots = constraints.slots.slots.iter().zip(&split.slots);
         let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
         let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
@@ -218,9 +214,11 @@ impl Problem<'_> {
             .chain(touches.flat_map(|(touch, edges)| {
                 touch.wanted(&self.excess(touch, &found.motion), edges, slack)
             }))
-            .chain(slots.flat_map(|(slot, edges)| {
-                slot.touch.wanted(&slot.excess(&found.x), edges, slack)
-            }))
+            .chain(
+                slots.flat_map(|(slot, edges)| {
+                    slot.touch.wanted(&slot.excess(&found.x), edges, slack)
+                }),
+            )
             .collect()
     }
 

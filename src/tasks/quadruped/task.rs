@@ -175,7 +175,12 @@ impl Task for Quadruped {
         t.reward("vertical_velocity", dt * velocity.z.square());
         t.reward("roll_pitch_rate", dt * (rate.x.square() + rate.y.square()));
         t.reward("tilt", dt * (gravity.x.square() + gravity.y.square()));
-        t.reward("height", dt * (trunk.position.z - w.param("stand_height")).min(0.0).square());
+        t.reward(
+            "height",
+            dt * (trunk.position.z - w.param("stand_height"))
+                .min(0.0)
+                .square(),
+        );
         t.reward(
             "torque",
             dt * sum_of_squares(&w.evaluated().qfrc_actuator()),
