@@ -3,11 +3,10 @@
 //! ```no_run
 //! use manyworlds::gpu::{Binding, Context, Kernel, Launch, Options, Recorder, shader};
 //!
-//! # fn main() -> manyworlds::error::Result<()> {
+//! # fn example(buffer: wgpu::Buffer) -> manyworlds::error::Result<()> {
 //! let context = Context::new(&Options::default())?;
 //! let source = shader::LIBRARY.compose("gpu/fill")?;
 //! let kernel = Kernel::new(&context, "fill", &source, &["row", "rows", "value"])?;
-//! # let buffer: wgpu::Buffer = unimplemented!();
 //! let mut recorder = Recorder::new(&context);
 //! let launch = Launch::new(0..4096, 4096);
 //! recorder.dispatch(
