@@ -2,6 +2,7 @@
 pub mod cli;
 pub mod env;
 pub mod error;
+pub mod files;
 pub mod gpu;
 pub mod math;
 pub mod model;

@@ -4,15 +4,16 @@
 //! `--json` output can be piped. A reader that stops reading (`| head`) ends the printing, not the command.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Prints a line of the result.
 macro_rules! say {
@@ -123,27 +124,13 @@ pub(super) fn check_target(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a whole file or nothing: into a neighbour first, which then takes the name.
+/// [`files::write_with`] for a file that the user named.
 pub(super) fn write_atomically(
     path: &Path,
     fill: impl FnOnce(&mut BufWriter<File>) -> Result<()>,
 ) -> Result<()> {
     check_target(path)?;
-    let partial = partial_path(path);
-    let written = (|| {
-        let mut writer = BufWriter::new(File::create(&partial)?);
-        fill(&mut writer)?;
-        let file = writer
-            .into_inner()
-            .map_err(|error| Error::from(error.into_error()))?;
-        file.sync_all()?;
-        fs::rename(&partial, path)?;
-        Ok(())
-    })();
-    written.map_err(|error: Error| {
-        let _ = fs::remove_file(&partial);
-        error.context(path.display())
-    })
+    files::write_with(path, fill)
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -151,11 +138,6 @@ fn folder_of(path: &Path) -> &Path {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     }
-}
-
-fn partial_path(path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    folder_of(path).join(format!(".{name}.{}.partial", std::process::id()))
 }
 
 /// A count in three digits with a decimal prefix: `1.25 M`.
@@ -184,28 +166,6 @@ pub(super) fn short(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn scratch(name: &str) -> PathBuf {
-        let folder =
-            std::env::temp_dir().join(format!("manyworlds-output-{name}-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a temporary folder");
-        folder
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_no_partial_one() {
-        let folder = scratch("failed");
-        let path = folder.join("a.txt");
-        write_atomically(&path, |writer| Ok(writer.write_all(b"old")?)).unwrap();
-        let failed = write_atomically(&path, |writer| {
-            writer.write_all(b"new")?;
-            Err(Error::invalid("no"))
-        });
-        assert!(failed.unwrap_err().to_string().ends_with("a.txt: no"));
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
-        fs::remove_dir_all(folder).unwrap();
-    }
 
     #[test]
     fn counts_are_short() {

@@ -8,11 +8,10 @@ use super::output::note;
 use super::subject;
 use crate::env::VecEnv;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::gpu::Context;
 use crate::tasks::{Definition, Registry};
-use crate::train::{
-    Config, EvalReport, Learner, Policy, Spec, Worlds, checkpoint, policy, process,
-};
+use crate::train::{Config, EvalReport, Learner, Policy, Spec, Worlds, checkpoint, policy};
 
 /// What `train` left in a folder.
 pub(super) struct SavedRun {
@@ -101,7 +100,7 @@ impl Evaluation {
             returns: report.returns.clone(),
         };
         let text = serde_json::to_vec_pretty(&evaluation).map_err(Error::io)?;
-        process::write_atomic(&run.join(Self::FILE), &text)
+        files::write(&run.join(Self::FILE), &text)
     }
 
     /// Reads it, where the run has been evaluated.
@@ -110,7 +109,7 @@ impl Evaluation {
         if !path.exists() {
             return Ok(None);
         }
-        let read = serde_json::from_slice(&process::read(&path)?);
+        let read = serde_json::from_slice(&files::read(&path)?);
         read.map(Some)
             .map_err(|error| Error::invalid(error).context(path.display()))
     }

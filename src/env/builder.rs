@@ -15,7 +15,9 @@ use crate::trace::Layout;
 /// What happens to a world whose episode is over (gymnasium's `AutoresetMode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Autoreset {
-    /// It begins anew in the same step: `obs` is after the reset, `next_obs` is the true successor.
+    /// It begins anew in the same step: `obs` is after the reset, `next_obs` is the true successor. Frames and terms
+    /// are computed once more for the worlds that begin, behind a branch: `info TASK` lists the cost as stage `reset`
+    /// (168 of the cartpole's 483 operations).
     #[default]
     SameStep,
     /// It begins anew in the next step, which ignores its action, gives it reward 0 and `valid` = 0.

@@ -120,15 +120,10 @@ impl<R: Real> HostMemory<R> {
             "component {component} of a field of {}",
             field.len()
         );
-        self.address(
-            field.buffer,
-            field.row + component as u32,
-            field.per_world,
-            world,
-        )
+        self.address(field.row + component as u32, field.per_world, world)
     }
 
-    fn address(&self, _buffer: u32, row: u32, per_world: bool, world: usize) -> usize {
+    fn address(&self, row: u32, per_world: bool, world: usize) -> usize {
         if per_world {
             row as usize * self.worlds + world
         } else {
@@ -277,7 +272,7 @@ impl<R: Real> Thread<'_, R> {
                         Type::Float => Stored::Float(self.float(value)),
                         _ => Stored::Bits(self.bit(value)),
                     };
-                    let index = self.memory.address(buffer, row, true, self.world);
+                    let index = self.memory.address(row, true, self.world);
                     self.stores.push(Store {
                         buffer,
                         index,
@@ -438,7 +433,7 @@ impl<R: Real> Thread<'_, R> {
 
     fn load(&mut self, id: Id, buffer: u32, row: u32) {
         let per_world = self.graph.layout.buffers()[buffer as usize].per_world;
-        let at = self.memory.address(buffer, row, per_world, self.world);
+        let at = self.memory.address(row, per_world, self.world);
         match &self.memory.buffers[buffer as usize] {
             HostBuffer::Floats(values) => self.floats[id as usize] = values[at],
             HostBuffer::Bits(values) => self.bits[id as usize] = values[at],

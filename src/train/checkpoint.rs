@@ -17,8 +17,8 @@ use super::arrays::{Reader, Writer};
 use super::network::ActorCritic;
 use super::normalize::Moments;
 use super::ppo::Ppo;
-use super::process;
 use crate::error::{Error, Result};
+use crate::files;
 
 const NETWORK: &str = "network.bpk";
 const STATE: &str = "state.npz";
@@ -42,12 +42,12 @@ pub fn save(run: &Path, ppo: &Ppo, snapshot: &[u8], counters: Counters) -> Resul
     if temporary.exists() {
         remove(&temporary)?;
     }
-    process::create_dir(&temporary)?;
+    files::create_dir(&temporary)?;
 
     let record = ppo.network.clone().into_record().into_bytes();
     let record = record.map_err(|error| Error::io(error).context(path.display()))?;
-    process::write_atomic(&temporary.join(NETWORK), &record)?;
-    process::write_atomic(&temporary.join(ENVIRONMENT), snapshot)?;
+    files::write(&temporary.join(NETWORK), &record)?;
+    files::write(&temporary.join(ENVIRONMENT), snapshot)?;
     write_state(&temporary.join(STATE), ppo, counters)?;
 
     // Only a run resumed from further back meets its own old checkpoint.
@@ -109,7 +109,7 @@ pub fn restore(checkpoint: &Path, ppo: &mut Ppo) -> Result<(Vec<u8>, Counters)> 
         steps: state.scalar("steps")?,
         seconds: state.scalar("seconds")?,
     };
-    Ok((process::read(&checkpoint.join(ENVIRONMENT))?, counters))
+    Ok((files::read(&checkpoint.join(ENVIRONMENT))?, counters))
 }
 
 /// Loads weights and statistics only: what a policy is, and what a new run may start from.
@@ -142,7 +142,7 @@ fn load_network(checkpoint: &Path, network: ActorCritic) -> Result<ActorCritic> 
             .context(path.display())
             .hint("the networks' widths and the task's observations must be those of the run that wrote it")
     };
-    let bytes = Bytes::from_bytes_vec(process::read(&path)?);
+    let bytes = Bytes::from_bytes_vec(files::read(&path)?);
     let record = ModuleRecord::from_bytes(bytes).map_err(|error| fail(&error))?;
     network
         .try_load_record(record)

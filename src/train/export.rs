@@ -15,8 +15,8 @@ use serde_json::json;
 use super::arrays::Writer;
 use super::environment::POLICY;
 use super::policy::Policy;
-use super::process;
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Writes `out.json` and `out.npz` (an extension of `out` is ignored) and returns both paths.
 pub fn export(policy: &Policy, out: &Path) -> Result<[PathBuf; 2]> {
@@ -31,7 +31,7 @@ pub fn export(policy: &Policy, out: &Path) -> Result<[PathBuf; 2]> {
     let with = |extension: &str| PathBuf::from(format!("{}.{extension}", stem.display()));
     let (description, numbers) = (with("json"), with("npz"));
     if let Some(parent) = stem.parent() {
-        process::create_dir(parent)?;
+        files::create_dir(parent)?;
     }
 
     let temporary = with("npz.partial");
@@ -41,7 +41,7 @@ pub fn export(policy: &Policy, out: &Path) -> Result<[PathBuf; 2]> {
 
     let text = serde_json::to_string_pretty(&describe(policy, &numbers)?)
         .map_err(|error| Error::invalid(error).context(description.display()))?;
-    process::write_atomic(&description, (text + "\n").as_bytes())?;
+    files::write(&description, (text + "\n").as_bytes())?;
     Ok([description, numbers])
 }
 

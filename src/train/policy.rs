@@ -5,13 +5,14 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
+use super::checkpoint;
 use super::config::Config;
 use super::environment::Spec;
 use super::network::Mlp;
 use super::normalize::Normalizer;
 use super::ppo::Ppo;
-use super::{checkpoint, process};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// The file of a run that holds its configuration.
 pub const CONFIG_FILE: &str = "config.toml";
@@ -70,8 +71,8 @@ pub fn load_config(run: &Path) -> Result<Config> {
 /// A run's configuration as a plain table.
 pub fn load_table(run: &Path) -> Result<toml::Table> {
     let path = run.join(CONFIG_FILE);
-    let bytes = process::read(&path)
-        .map_err(|error| error.hint("give the folder that train --out wrote"))?;
+    let bytes =
+        files::read(&path).map_err(|error| error.hint("give the folder that train --out wrote"))?;
     String::from_utf8_lossy(&bytes)
         .parse()
         .map_err(|error| Error::invalid(error).context(path.display()))
@@ -80,6 +81,6 @@ pub fn load_table(run: &Path) -> Result<toml::Table> {
 /// What a run's task observes and accepts.
 pub fn load_spec(run: &Path) -> Result<Spec> {
     let path = run.join(SPEC_FILE);
-    serde_json::from_slice(&process::read(&path)?)
+    serde_json::from_slice(&files::read(&path)?)
         .map_err(|error| Error::invalid(error).context(path.display()))
 }

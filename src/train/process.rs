@@ -1,11 +1,6 @@
-//! What training needs from the process: memory that stays, an interrupt that is polite, files that are whole.
+//! What training needs from the process: memory that stays, an interrupt that is polite.
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-use crate::error::{Error, Result};
 
 /// Keeps freed memory in the process; call once, before training on the CPU.
 ///
@@ -55,30 +50,4 @@ pub fn catch_interrupts() {
 /// Whether ctrl-C was pressed since [`catch_interrupts`].
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
-}
-
-/// Writes a file that is either the old one or the new one, whenever the process or the machine dies.
-pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
-    let temporary = path.with_extension(format!("tmp{}", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        // The half-written file is of no use to anyone; the error that matters is the first one.
-        drop(fs::remove_file(&temporary));
-        Error::io(error).context(path.display())
-    })
-}
-
-/// Reads a file, naming it in the error.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).map_err(|error| Error::io(error).context(path.display()))
-}
-
-/// Creates a folder and its parents, naming it in the error.
-pub fn create_dir(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|error| Error::io(error).context(path.display()))
 }

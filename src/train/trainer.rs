@@ -13,6 +13,7 @@ use super::ppo::{Ppo, UpdateReport};
 use super::process;
 use super::random::{Purpose, Stream};
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Where a run starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,10 +157,10 @@ impl<'a> Run<'a> {
                 if let Start::InitFrom(other) = start {
                     checkpoint::load_policy(&checkpoint::latest(other)?, &mut ppo)?;
                 }
-                process::create_dir(out)?;
+                files::create_dir(out)?;
                 let spec = serde_json::to_vec_pretty(environment.spec())
                     .map_err(|error| Error::invalid(error).context(SPEC_FILE))?;
-                process::write_atomic(&out.join(SPEC_FILE), &spec)?;
+                files::write(&out.join(SPEC_FILE), &spec)?;
                 let obs = environment.reset(Some(config.seed))?;
                 if config.stagger {
                     stagger(environment, config.seed)?;
@@ -334,7 +335,7 @@ fn refuse_changes(run: &Path, config: &Config) -> Result<()> {
 fn write_config(run: &Path, config: &Config) -> Result<()> {
     let text = toml::to_string_pretty(&table(config)?)
         .map_err(|error| Error::invalid(error).context(CONFIG_FILE))?;
-    process::write_atomic(&run.join(CONFIG_FILE), text.as_bytes())
+    files::write(&run.join(CONFIG_FILE), text.as_bytes())
 }
 
 fn table(config: &Config) -> Result<toml::Table> {

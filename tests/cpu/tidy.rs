@@ -10,6 +10,7 @@ const MAX_LINES: usize = 700;
 /// Which modules each top-level module may use; ARCHITECTURE.md has the reasons. A new module needs a row.
 const ARROWS: &[(&str, &str)] = &[
     ("error", ""),
+    ("files", "error"),
     ("trace", "error"),
     ("math", "error trace"),
     ("scene", "error trace math"),
@@ -26,14 +27,14 @@ const ARROWS: &[(&str, &str)] = &[
     ),
     ("tensor", "error trace gpu env"),
     // Only `train/worlds.rs` needs what lies before `tensor`: it makes an environment of the simulator.
-    ("train", "error trace math gpu env tensor"),
+    ("train", "error files trace math gpu env tensor"),
     (
         "sim2real",
         "error trace math scene model rigid tasks gpu env tensor train",
     ),
     (
         "cli",
-        "error trace math scene model rigid tasks gpu particles randomize render env tensor train sim2real",
+        "error files trace math scene model rigid tasks gpu particles randomize render env tensor train sim2real",
     ),
 ];
 

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::train::process;
+use crate::files;
 
 /// One iteration's numbers by name; NaN is an empty cell.
 pub type Row = Vec<(String, f64)>;
@@ -38,7 +38,7 @@ impl Metrics {
 
     /// Reads a table, of a run that may still be going on.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = String::from_utf8_lossy(&process::read(path)?).into_owned();
+        let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
         let mut lines = text.lines();
         let columns: Vec<String> = lines
             .next()
@@ -125,7 +125,7 @@ impl Metrics {
         for row in &self.rows {
             text += &format_row(row);
         }
-        process::write_atomic(&self.path, text.as_bytes())
+        files::write(&self.path, text.as_bytes())
     }
 }
 
