@@ -24,6 +24,7 @@
 mod builder;
 mod fields;
 mod machine;
+mod outcome;
 mod physics;
 mod rollout;
 mod snapshot;

@@ -9,8 +9,8 @@ use super::recording::Recording;
 use super::world::Past;
 use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
 use crate::model::Model;
-use crate::rigid::{self, Applied, Forward, State};
-use crate::trace::{Carry, Mask, Slot, Var, select, stage};
+use crate::rigid::{self, Applied, Forces, Forward, State};
+use crate::trace::{Carry, Slot, Var, stage};
 
 /// A link (a body of the model) in the world's frame.
 #[derive(Clone, Copy)]
@@ -127,10 +127,11 @@ impl Carry for ContactForces {
 pub struct Moment {
     recording: Rc<Recording>,
     state: State,
-    ctrl: Vec<Var>,
     applied: Applied,
-    /// Whether forces are known.
-    stepped: Mask,
+    /// The forces that a step found in this state; zero where none did.
+    forces: Forces,
+    /// `[nbody]` Origins of the bodies' trees, which `forces` are about.
+    origin: Vec<Vec3>,
     /// `[nbody]`
     links: Vec<Link>,
     /// `[nbody]` Centres of mass, world frame.
@@ -153,9 +154,9 @@ impl Moment {
                 com: (0..model.nbody)
                     .map(|body| kinematics.inertial(parameters, body).pos)
                     .collect(),
-                ctrl: vec![Var::ZERO; model.nu],
                 applied: Applied::none(model),
-                stepped: Mask::from(true),
+                forces: Forces::none(model),
+                origin: kinematics.origin.clone(),
                 state: state.clone(),
                 recording: Rc::clone(recording),
             }
@@ -165,9 +166,8 @@ impl Moment {
     /// The same with the controls and forces that acted.
     pub(crate) fn with_inputs(self, past: &Past) -> Self {
         Self {
-            ctrl: past.ctrl.clone(),
             applied: past.applied.clone(),
-            stepped: past.stepped,
+            forces: past.forces.clone(),
             ..self
         }
     }
@@ -254,42 +254,32 @@ impl Moment {
         })
     }
 
-    /// `[nv]` Generalized forces of the actuators.
-    pub fn qfrc_actuator(&self) -> Vec<Var> {
-        self.forward().qfrc_actuator
+    /// `[nv]` Generalized forces of the actuators. Zero where an episode begins.
+    pub fn qfrc_actuator(&self) -> &[Var] {
+        &self.forces.qfrc_actuator
     }
 
     /// `[nbody]` External wrench on each body, from contacts and applied forces: torque about the centre of mass of its
     /// kinematic tree, and force, world axes (`cfrc_ext`). Zero for the world, and where an episode begins.
     pub fn cfrc_ext(&self) -> Vec<Force> {
-        let (model, forward) = (&self.recording.model, self.forward());
         self.about_tree_com(|body, center| {
             if body == 0 {
                 return Force::ZERO;
             }
             let Force { ang, lin } = self.applied.xfrc[body];
             let applied = Force::acting_at(self.com[body] - center, ang, lin);
-            let origin = forward.kinematics.origin[body];
-            let wrench = applied + forward.contact_wrench(model, body, center - origin);
-            select(self.stepped, wrench, Force::ZERO)
+            applied + self.forces.contact[body].about(center - self.origin[body])
         })
     }
 
     /// Wrench of the contacts on a link: torque about the origin of its frame, and force, in its frame's axes. Zero where
     /// an episode begins.
     pub fn contact_wrench(&self, name: &str) -> Force {
-        let (body, forward) = (self.body(name), self.forward());
-        let offset = forward.kinematics.offset[body];
-        let Force { ang, lin } = forward.contact_wrench(&self.recording.model, body, offset);
+        let body = self.body(name);
         let link = &self.links[body];
-        let wrench = Force::new(link.to_body(ang), link.to_body(lin));
-        select(self.stepped, wrench, Force::ZERO)
-    }
-
-    /// Everything that follows from the state and the inputs.
-    fn forward(&self) -> Forward {
-        let (model, physics) = (&self.recording.model, &self.recording.physics);
-        rigid::forward(model, physics, &self.state, &self.ctrl, &self.applied)
+        let offset = link.position - self.origin[body];
+        let Force { ang, lin } = self.forces.contact[body].about(offset);
+        Force::new(link.to_body(ang), link.to_body(lin))
     }
 
     fn body(&self, name: &str) -> usize {

@@ -12,8 +12,8 @@ use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
 use crate::math::{Force, Rng, Vec3, random};
-use crate::rigid::{self, Applied, State};
-use crate::trace::{Bits, Carry, Mask, Slot, Var};
+use crate::rigid::{self, Applied, Forces, State};
+use crate::trace::{Bits, Carry, Slot, Var};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
@@ -84,12 +84,10 @@ pub(crate) struct Past {
     pub before: State,
     /// Where the physics evaluated forces last.
     pub evaluated: State,
-    /// What acted on it there.
-    pub ctrl: Vec<Var>,
-    /// Likewise.
+    /// What acted on it there from outside.
     pub applied: Applied,
-    /// Whether there was a step: false where an episode begins.
-    pub stepped: Mask,
+    /// The forces that it found; zero where an episode begins, for there was no step.
+    pub forces: Forces,
     /// Over the substeps.
     pub contacts: ContactForces,
 }
@@ -100,9 +98,8 @@ impl Past {
         Self {
             before: state.clone(),
             evaluated: state.clone(),
-            ctrl: vec![Var::ZERO; recording.model.nu],
             applied: Applied::none(&recording.model),
-            stepped: Mask::from(false),
+            forces: Forces::none(&recording.model),
             contacts: ContactForces::none(&recording.model),
         }
     }
@@ -112,9 +109,8 @@ impl Carry for Past {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
         self.before.slots(visit);
         self.evaluated.slots(visit);
-        self.ctrl.slots(visit);
         self.applied.slots(visit);
-        self.stepped.slots(visit);
+        self.forces.slots(visit);
         self.contacts.slots(visit);
     }
 }
