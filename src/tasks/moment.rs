@@ -8,9 +8,8 @@ use std::rc::Rc;
 use super::recording::Recording;
 use super::world::Past;
 use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
-use crate::model::Model;
 use crate::rigid::{self, Applied, Forward, State};
-use crate::trace::{Carry, Mask, Slot, Var, select, stage};
+use crate::trace::{Mask, Var, select, stage};
 
 /// A link (a body of the model) in the world's frame.
 #[derive(Clone, Copy)]
@@ -68,69 +67,16 @@ pub struct Site {
     pub velocity: Vec3,
 }
 
-/// What contacts did to a link over the substeps of a control step.
-#[derive(Clone, Copy, Debug)]
-pub struct LinkContact {
-    /// Mean over the substeps of the sum of their forces, world axes, N.
-    pub force: Vec3,
-    /// Largest magnitude of that sum, N.
-    pub max: Var,
-}
-
-/// [`LinkContact`] of every body, before the sum is divided.
-#[derive(Clone)]
-pub(crate) struct ContactForces {
-    /// `[nbody]` Summed over substeps, N.
-    sum: Vec<Vec3>,
-    /// `[nbody]` N
-    max: Vec<Var>,
-    substeps: Var,
-}
-
-impl ContactForces {
-    /// No contacts, over no substeps.
-    pub(crate) fn none(model: &Model) -> Self {
-        Self {
-            sum: vec![Vec3::ZERO; model.nbody],
-            max: vec![Var::ZERO; model.nbody],
-            substeps: Var::ZERO,
-        }
-    }
-
-    /// Adds those at the start of a substep.
-    pub(crate) fn add(&mut self, model: &Model, start: &Forward) {
-        for body in 1..model.nbody {
-            let force = start.contact_wrench(model, body, Vec3::ZERO).lin;
-            self.sum[body] += force;
-            self.max[body] = self.max[body].max(force.norm());
-        }
-        self.substeps += 1.0;
-    }
-
-    pub(super) fn of(&self, body: usize) -> LinkContact {
-        LinkContact {
-            force: self.sum[body] * self.substeps.max(1.0).recip(),
-            max: self.max[body],
-        }
-    }
-}
-
-impl Carry for ContactForces {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.sum.slots(visit);
-        self.max.slots(visit);
-        self.substeps.slots(visit);
-    }
-}
-
 /// One world at one instant.
 pub struct Moment {
     recording: Rc<Recording>,
     state: State,
     ctrl: Vec<Var>,
     applied: Applied,
-    /// Whether forces are known.
+    /// Whether there was a step, which these inputs are of.
     stepped: Mask,
+    /// Everything that follows from the state and the inputs, where it is known that somebody may ask.
+    forward: Option<Box<Forward>>,
     /// `[nbody]`
     links: Vec<Link>,
     /// `[nbody]` Centres of mass, world frame.
@@ -156,6 +102,7 @@ impl Moment {
                 ctrl: vec![Var::ZERO; model.nu],
                 applied: Applied::none(model),
                 stepped: Mask::from(true),
+                forward: None,
                 state: state.clone(),
                 recording: Rc::clone(recording),
             }
@@ -168,8 +115,16 @@ impl Moment {
             ctrl: past.ctrl.clone(),
             applied: past.applied.clone(),
             stepped: past.stepped,
+            forward: None,
             ..self
         }
+    }
+
+    /// The same with all that follows from the inputs recorded here, once: a solver that is recorded twice runs twice.
+    /// It is dropped if nobody asks.
+    pub(crate) fn with_forces(mut self) -> Self {
+        self.forward = Some(Box::new(self.forward()));
+        self
     }
 
     /// `[nq]` Generalized coordinates.
@@ -286,8 +241,32 @@ impl Moment {
         select(self.stepped, wrench, Force::ZERO)
     }
 
+    /// Output of a sensor by name, as many numbers as it has (`sensordata`), cut off as the model says.
+    ///
+    /// What sensors of forces and accelerations give follows from the inputs of this moment, also where an episode
+    /// begins: no controls and no applied forces then.
+    pub fn sensor(&self, name: &str) -> Vec<Var> {
+        let (model, physics) = (&self.recording.model, &self.recording.physics);
+        let sensor = rigid::check_sensors(model).and_then(|()| model.sensor_names.id(name));
+        let sensor = match sensor {
+            Ok(sensor) => sensor,
+            Err(error) => {
+                self.recording.fault(error);
+                return vec![Var::ZERO];
+            }
+        };
+        let data = stage("sensors", || {
+            rigid::sensordata(model, physics, &self.state, &self.applied, &self.forward())
+        });
+        let first = model.sensor_adr[sensor];
+        data[first..first + model.sensor_dim[sensor]].to_vec()
+    }
+
     /// Everything that follows from the state and the inputs.
     fn forward(&self) -> Forward {
+        if let Some(forward) = &self.forward {
+            return (**forward).clone();
+        }
         let (model, physics) = (&self.recording.model, &self.recording.physics);
         rigid::forward(model, physics, &self.state, &self.ctrl, &self.applied)
     }
