@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::contacts::ContactFields;
 use super::machine::{KernelId, Machine, Target};
 use super::step::{MAX_STATE, above};
 use super::view::{components_first, worlds_first};
@@ -16,14 +17,17 @@ use crate::trace::{self, Bits, Field, Graph, Kind, Layout, Mask, repeat, select,
 ///
 /// Host arrays are `[world][component]`, in double precision whatever the device computes with.
 pub struct Physics {
-    model: Arc<Model>,
-    machine: Machine,
-    fields: PhysicsFields,
-    layout: Layout,
+    pub(super) model: Arc<Model>,
+    pub(super) machine: Machine,
+    pub(super) fields: PhysicsFields,
+    pub(super) contacts: ContactFields,
+    pub(super) layout: Layout,
     step: KernelId,
     frames: KernelId,
     /// Made when somebody first asks for sensors.
     sense: Option<KernelId>,
+    /// Likewise for contacts.
+    pub(super) touch: Option<KernelId>,
 }
 
 /// Where a [`Physics`] keeps its numbers.
@@ -77,6 +81,7 @@ impl Physics {
             sensordata: layout.field(io, "sensordata", model.nsensordata),
             status: layout.field(bits, "status", 1),
         };
+        let contacts = ContactFields::declare(model, &mut layout);
         let mut machine = Machine::new(target, &layout, worlds)?;
         let step = machine.kernel(record_step(model, &layout, &fields))?;
         let frames = machine.kernel(record_frames(model, &layout, &fields))?;
@@ -84,10 +89,12 @@ impl Physics {
             model: Arc::clone(model),
             machine,
             fields,
+            contacts,
             layout,
             step,
             frames,
             sense: None,
+            touch: None,
         };
         physics.reset()?;
         Ok(physics)

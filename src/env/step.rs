@@ -277,10 +277,11 @@ impl Recipe<'_> {
             contacts,
             health,
         } = told;
-        let Ctrl { applied, .. } = self.actuate(before, &evaluated, action);
+        let Ctrl { ctrl, applied, .. } = self.actuate(before, &evaluated, action);
         let past = Past {
             before: before.physics.clone(),
             evaluated,
+            ctrl,
             applied,
             forces,
             contacts,

@@ -6,7 +6,8 @@
 //! where `(J H⁻¹ Jᵀ + R) λ = c − J y₀`. Each direction of a slot costs one more solve on the same factorization, so
 //! there are few slots; a model with few possible contacts has one for each.
 //!
-//! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs.
+//! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs. A model says
+//! how many slots it wants by [`Model::max_contact_points`].
 
 use crate::math::Motion;
 use crate::model::Model;
@@ -20,8 +21,9 @@ use super::state::State;
 use super::tree::Tree;
 
 /// How many contacts of a dimension have slots.
-fn slots(dim: usize) -> usize {
-    if dim == 1 { 6 } else { 4 }
+fn slots(model: &Model, dim: usize) -> usize {
+    let default = if dim == 1 { 6 } else { 4 };
+    model.max_contact_points.unwrap_or(default)
 }
 
 /// The contact dimensions that have slots, in the order of their bits.
@@ -54,7 +56,7 @@ pub(super) struct Slots {
 
 /// How many bits the states of the slots' rows take.
 pub(super) fn capacity(model: &Model) -> usize {
-    let of = |dim: usize| contact::count_between(model, dim).min(slots(dim)) * edges(dim);
+    let of = |dim: usize| contact::count_between(model, dim).min(slots(model, dim)) * edges(dim);
     DIMENSIONS.into_iter().map(of).sum()
 }
 
@@ -75,10 +77,11 @@ pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
             .map(one)
             .fold(Bits::ZERO, |sum, one| sum + one);
         needed += present;
-        if guests.len() > slots(dim) {
-            overflow |= present.gt(slots(dim) as u32);
+        let room = slots(cx.model, dim);
+        if guests.len() > room {
+            overflow |= present.gt(room as u32);
         }
-        let kept = deepest(guests, slots(dim), present);
+        let kept = deepest(guests, room, present);
         filled.extend(kept.iter().map(|guest| settle(cx, at, state, guest)));
     }
     Slots {

@@ -118,6 +118,16 @@ impl std::fmt::Display for Cause {
     }
 }
 
+impl Warning {
+    /// What its number of steps is called among a run's metrics.
+    pub fn metric(&self) -> &'static str {
+        match self.cause {
+            Cause::Overflow => "overflowed",
+            _ => "unsolved",
+        }
+    }
+}
+
 impl std::fmt::Display for Warning {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self {

@@ -16,7 +16,6 @@ use super::environment::{
 use crate::env::{Builder, HostStep, Snapshot, Target, VecEnv};
 use crate::error::{Error, Result};
 use crate::gpu::{Binding, Context, Recorder};
-use crate::tasks::Cause;
 use crate::tensor::Bridge;
 use crate::trace::Field;
 
@@ -288,10 +287,7 @@ impl Environment for Worlds {
             eprintln!("warning: {quarantine}");
         }
         for warning in &stats.warnings {
-            let name = match warning.cause {
-                Cause::Overflow => "overflowed",
-                _ => "unsolved",
-            };
+            let name = warning.metric();
             metrics.insert(name.into(), warning.steps as f64);
             if self.warned.insert(name) {
                 eprintln!("warning: {warning} (said once; metrics count {name} steps)");

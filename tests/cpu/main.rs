@@ -22,6 +22,7 @@ mod rigid_random;
 mod rigid_step;
 mod scripts;
 mod sensor_mujoco;
+mod task_contacts;
 mod task_locomotion;
 mod task_world;
 mod tasks;
