@@ -14,6 +14,7 @@ use crate::trace::{Mask, Var, select};
 
 use super::Context;
 use super::contact::{self, Touch};
+use super::coupling::Coupling;
 use super::kinematics::Kinematics;
 use super::slots::{self, Slots};
 use super::state::State;
@@ -26,6 +27,8 @@ pub(super) struct Constraints {
     pub touches: Vec<Touch>,
     /// Contacts between links.
     pub slots: Slots,
+    /// Constraints between links that always act.
+    pub couplings: Vec<Coupling>,
 }
 
 /// Masks per bit of [`State::active`], by what they belong to.
@@ -41,7 +44,10 @@ pub(super) struct Split<'m> {
 impl Constraints {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.touches.is_empty() && self.slots.slots.is_empty()
+        self.rows.is_empty()
+            && self.touches.is_empty()
+            && self.slots.slots.is_empty()
+            && self.couplings.is_empty()
     }
 
     /// In which worlds each row counts, a mask per bit of [`State::active`].
@@ -155,6 +161,7 @@ pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Co
         rows,
         touches: contact::touches(cx, at),
         slots: slots::fill(cx, at, state),
+        couplings: Vec::new(),
     }
 }
 
