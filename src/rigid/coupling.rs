@@ -62,6 +62,16 @@ impl Coupling {
         (0..columns).map(column).collect()
     }
 
+    /// First and second derivative of its cost at x on the way to another place.
+    pub(super) fn slope(&self, x: &[Var], to: &[Var]) -> [Var; 2] {
+        let (from, to) = (
+            self.gathered(&self.excess(x)),
+            self.gathered(&self.excess(to)),
+        );
+        let step: Vec<Var> = to.iter().zip(&from).map(|(&to, &from)| to - from).collect();
+        [dot(&from, &step), dot(&step, &step)]
+    }
+
     /// `[dim]` λ: its force along its directions at x.
     pub(super) fn force(&self, x: &[Var]) -> Vec<Var> {
         let pull = self.gathered(&self.excess(x));
