@@ -128,10 +128,14 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
     touches
 }
 
-/// A possible contact between two links, relative to the origin that they share.
+/// A possible contact between two links, relative to the origin of the first one's tree.
+///
+/// Not to one origin for all contacts: in `f32` a distance between things that are metres away from it is off by 1e-6 m.
 #[derive(Clone)]
 pub(super) struct Guest {
     pub dim: usize,
+    /// In the world.
+    pub origin: Vec3,
     pub geoms: [usize; 2],
     /// Its number among all of them.
     pub index: Bits,
@@ -145,6 +149,7 @@ pub(super) struct Guest {
 
 impl Carry for Guest {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.origin.slots(visit);
         self.index.slots(visit);
         self.links.slots(visit);
         self.violation.slots(visit);
@@ -187,18 +192,19 @@ fn absent(frame: [Vec3; 3]) -> Point {
 
 /// All possible contacts between two links.
 pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
-    let origin = common_origin(cx, at);
     let mut all = Vec::new();
     for candidate in candidates(cx.model) {
         let bodies = candidate.geoms.map(|geom| cx.model.geom_bodyid[geom]);
         let [Some(first), Some(second)] = bodies.map(|body| cx.tree.body_link[body]) else {
             continue;
         };
+        let origin = at.origin[bodies[0]];
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
         for point in nearby(&shapes, shared.margin + shared.gap) {
             all.push(Guest {
                 dim: candidate.condim,
+                origin,
                 geoms: candidate.geoms,
                 index: Bits::from(all.len() as u32),
                 links: [first, second].map(|link| Bits::from(link as u32)),
@@ -209,12 +215,6 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
         }
     }
     all
-}
-
-/// The origin that contacts between links are relative to.
-pub(super) fn common_origin(cx: &Context<'_>, at: &Kinematics) -> Vec3 {
-    let first = cx.tree.links.first();
-    first.map_or(Vec3::ZERO, |link| at.origin[link.body])
 }
 
 /// The contact points of two shapes, computed only where the balls around them are within reach.
@@ -285,7 +285,8 @@ pub(super) fn contacts(
                 sum = std::array::from_fn(part);
             }
         }
-        all.push(told(touch, origin(0), sum));
+        let first = cx.model.geom_bodyid[touch.geoms[0]];
+        all.push(told(touch, at.origin[first], sum));
     }
     all
 }

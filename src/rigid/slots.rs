@@ -30,7 +30,7 @@ const DIMENSIONS: [usize; 4] = [1, 3, 4, 6];
 /// A contact between two links.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
-    /// The contact, relative to the common origin; its motion is that of the second link less the first's.
+    /// The contact, relative to the origin of its first link's tree; its motion is that of the second link less the first's.
     pub touch: Touch,
     /// Which of the possible contacts it is.
     pub index: Bits,
@@ -125,14 +125,14 @@ fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
 
 /// Finds the Jacobian of a contact.
 fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Slot {
-    let (touch, origin) = (guest.touch(cx), contact::common_origin(cx, at));
+    let touch = guest.touch(cx);
     let carried = carried(cx.tree, guest.links);
     let mut jacobian = vec![vec![Var::ZERO; cx.model.nv]; touch.dim];
     for (link, &sign) in cx.tree.links.iter().zip(&carried) {
         if sign.is_zero() {
             continue;
         }
-        let shift = origin - at.origin[link.body];
+        let shift = guest.origin - at.origin[link.body];
         for dof in cx.model.body_dofs(link.body) {
             let axis = at.cdof[dof];
             let there = Motion::new(axis.ang, axis.at(shift));
