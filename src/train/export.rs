@@ -274,3 +274,75 @@ fn expect(name: &str, shape: &[usize], wanted: &[usize]) -> Result<()> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::testing::TestDir;
+
+    const DESCRIPTION: &str = r#"{
+        "format": "manyworlds-policy-1", "task": "elsewhere", "arrays": "policy.npz", "control_dt": 0.1,
+        "observation": { "dim": 2, "terms": [{ "name": "state", "dim": 2, "scale": 1.0 }], "clip": 5.0 },
+        "actions": [{ "name": "motor", "scale": 1.0, "offset": 0.0 }],
+        "network": { "layers": 1, "activation": "tanh", "limit": 2.0 }
+    }"#;
+
+    fn read(dir: &TestDir, description: &str, weight: &[usize], scale: f32) -> Result<Policy> {
+        let path = dir.path().join("policy.json");
+        files::write(&path, description.as_bytes())?;
+        let mut arrays = Writer::create(&dir.path().join("policy.npz"))?;
+        arrays.add("obs_mean", &[2], &[1.0f32, -1.0])?;
+        arrays.add("obs_scale", &[2], &[0.5, scale])?;
+        let numbers = vec![1.0f32; weight.iter().product()];
+        arrays.add("weight_0", weight, &numbers)?;
+        arrays.add("bias_0", &[1], &[0.25f32])?;
+        arrays.finish()?;
+        import(&path, &Device::flex())
+    }
+
+    #[test]
+    fn a_policy_from_elsewhere_does_what_its_files_say() {
+        let dir = TestDir::new("import");
+        // A scale that stands for a deviation far below the normalizer's own ε.
+        let policy = read(&dir, DESCRIPTION, &[2, 1], 1e6).unwrap();
+        let act = |x: [f32; 2]| {
+            let x = Tensor::from_data([x], &Device::flex());
+            policy.act(x).into_scalar::<f32>()
+        };
+        // (x − mean) · scale, added up, and the bias.
+        assert!((act([0.0, -1.0 + 5e-7]) - (0.25 - 0.5 + 0.5)).abs() < 0.1);
+        assert_eq!(act([1.0, -1.0]), 0.25);
+        assert_eq!(act([3.0, -1.0]), 1.25);
+        assert_eq!(act([11.0, -1.0]), 2.0);
+        assert_eq!(act([-9.0, -1.0]), -2.0);
+        assert_eq!(policy.spec.task, "elsewhere");
+    }
+
+    #[test]
+    fn files_that_do_not_fit_are_refused() {
+        let dir = TestDir::new("import-wrong");
+        let error = |description: &str, weight: &[usize], scale| {
+            let error = read(&dir, description, weight, scale).unwrap_err();
+            error.to_string()
+        };
+        let wrong = error(DESCRIPTION, &[2, 2], 1.0);
+        assert!(
+            wrong.contains("weight_0 has the shape [2, 2], not [2, 1]"),
+            "{wrong}"
+        );
+        let wrong = error(DESCRIPTION, &[2, 1], 0.0);
+        assert!(wrong.contains("obs_scale"), "{wrong}");
+        let wrong = error(&DESCRIPTION.replace("policy-1", "policy-9"), &[2, 1], 1.0);
+        assert!(wrong.contains("policy-9"), "{wrong}");
+        let wrong = error(
+            &DESCRIPTION.replace("\"layers\": 1", "\"layers\": 2"),
+            &[2, 5],
+            1.0,
+        );
+        assert!(wrong.contains("bias_0"), "{wrong}");
+        let wrong = error(&DESCRIPTION.replace("2.0 }", "-2.0 }"), &[2, 1], 1.0);
+        assert!(wrong.contains("network.limit"), "{wrong}");
+        let wrong = error("{}", &[2, 1], 1.0);
+        assert!(wrong.contains("policy.json"), "{wrong}");
+    }
+}

@@ -20,7 +20,6 @@ import argparse
 import io
 import json
 import os
-import pickle
 import struct
 import sys
 
@@ -104,10 +103,15 @@ class Worlds:
         return successors, self.observe(), reward, terminated, truncated
 
     def snapshot(self):
-        return pickle.dumps((self.qpos, self.qvel, self.elapsed, self.rng))
+        file = io.BytesIO()
+        rng = json.dumps(self.rng.bit_generator.state)
+        np.savez(file, qpos=self.qpos, qvel=self.qvel, elapsed=self.elapsed, rng=rng)
+        return file.getvalue()
 
     def restore(self, snapshot):
-        self.qpos, self.qvel, self.elapsed, self.rng = pickle.loads(snapshot)
+        with np.load(io.BytesIO(snapshot)) as saved:
+            self.qpos, self.qvel, self.elapsed = saved["qpos"], saved["qvel"], saved["elapsed"]
+            self.rng.bit_generator.state = json.loads(str(saved["rng"]))
         return self.observe()
 
 
