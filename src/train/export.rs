@@ -174,7 +174,7 @@ pub fn import(description: &Path, device: &Device) -> Result<Policy> {
     let normalizer = import_normalizer(&mut arrays, &spec, about.observation.clip, device)
         .map_err(|error| error.context(path.display()))?;
     let log_std = match arrays.has("log_std") {
-        true => arrays.vector("log_std")?,
+        true => arrays.vector::<f32>("log_std")?,
         false => vec![0.0; spec.action_dim()],
     };
     expect("log_std", &[log_std.len()], &[spec.action_dim()])
