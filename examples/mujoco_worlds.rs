@@ -87,7 +87,7 @@ struct MujocoWorlds {
     spec: Spec,
     device: Device,
     count: usize,
-    /// Steps and return of the present episodes.
+    /// Steps and return of the present episodes; no number where the episode did not begin at its beginning.
     running: Vec<(u32, f64)>,
     /// The same of those that ended since they were asked for.
     ended: Vec<(u32, f64)>,
@@ -223,7 +223,9 @@ impl Environment for MujocoWorlds {
             *steps += 1;
             *earned += f64::from(reward[world]);
             if terminated[world] + truncated[world] > 0.0 {
-                self.ended.push(std::mem::take(&mut self.running[world]));
+                let episode = std::mem::take(&mut self.running[world]);
+                self.ended
+                    .extend(Some(episode).filter(|(_, earned)| earned.is_finite()));
             }
         }
         Ok(Step {
@@ -250,6 +252,8 @@ impl Environment for MujocoWorlds {
     }
 
     fn set_episode_steps(&mut self, elapsed: &[u32]) -> Result<()> {
+        // What these episodes earned before they began is not known: they do not count.
+        self.running.fill((0, f64::NAN));
         let bytes: Vec<u8> = elapsed.iter().flat_map(|n| n.to_le_bytes()).collect();
         self.request(b'e', &bytes)
     }
