@@ -234,7 +234,12 @@ fn elliptic() {
         ..ant
     };
     stiff.verify();
-    for name in ["gymnasium:half_cheetah", "gymnasium:hopper", "sphere_stack", "contact_kinds"] {
+    for name in [
+        "gymnasium:half_cheetah",
+        "gymnasium:hopper",
+        "sphere_stack",
+        "contact_kinds",
+    ] {
         Case { name, ..stiff }.verify();
     }
 }
