@@ -49,6 +49,7 @@ use crate::trace::{Bits, Mask, Var, select, stage};
 
 use actuation::{Actuation, Lever};
 use articulated::JointBlocks;
+use contact::Contacts;
 use inertia::LinkInertia;
 use placement::Fixed;
 use solve::{Problem, Rounds};
@@ -110,8 +111,6 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
-    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
-    pub contacts: Vec<Contact>,
     /// How many contacts between links are within their margins.
     pub needed: Bits,
     /// Whether those are more than there are slots for: then only the deepest push.
@@ -123,6 +122,7 @@ pub struct Forward {
     /// How many rounds it took: one where the set of the last substep is confirmed at once, none without constraints.
     pub iterations: Bits,
 
+    touching: Contacts,
     transmission: Vec<Lever>,
     force_vel: Vec<Var>,
     inertia: Vec<LinkInertia>,
@@ -144,25 +144,20 @@ impl Forward {
     /// How many contacts MuJoCo lists (`ncon`).
     pub fn ncon(&self) -> Bits {
         let one = |contact: &Contact| select(contact.detected, Bits::from(1), Bits::ZERO);
-        self.contacts
+        self.contacts()
             .iter()
             .fold(Bits::ZERO, |n, contact| n + one(contact))
     }
 
     /// The wrench of all contacts on a body, about a point given relative to the origin of its tree, world axes.
     pub fn contact_wrench(&self, model: &Model, body: usize, about: Vec3) -> Force {
-        let mut sum = Force::ZERO;
-        for contact in &self.contacts {
-            let [first, second] = contact.geoms.map(|geom| model.geom_bodyid[geom] == body);
-            if first == second {
-                continue;
-            }
-            let arm = contact.pos - self.kinematics.origin[body] - about;
-            let (torque, force) = (contact.world_torque(), contact.world_force());
-            let wrench = Force::acting_at(arm, torque, force);
-            sum += if second { wrench } else { -wrench };
-        }
-        sum
+        let origin = self.kinematics.origin[body];
+        self.touching.wrench(model, body, origin + about)
+    }
+
+    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
+    pub fn contacts(&self) -> &[Contact] {
+        &self.touching.all
     }
 
     /// Whether it can be trusted.
@@ -353,7 +348,7 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
-        contacts: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        touching: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
         needed: constraints.slots.needed,
         overflow: constraints.slots.overflow,
         active: solution.active,
