@@ -24,6 +24,18 @@ pub struct Contacts {
     pub cfrc_ext: Vec<f64>,
 }
 
+impl Contacts {
+    fn none(worlds: usize, nbody: usize) -> Self {
+        Self {
+            ncon: vec![0; worlds],
+            needed: vec![0; worlds],
+            overflow: vec![false; worlds],
+            converged: vec![true; worlds],
+            cfrc_ext: vec![0.0; worlds * nbody * 6],
+        }
+    }
+}
+
 /// Where a [`Physics`] keeps its [`Contacts`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ContactFields {
@@ -46,11 +58,14 @@ impl ContactFields {
 
 impl Physics {
     /// What touches in the present state, under the present controls (MuJoCo's are those of the last step's beginning).
-    /// The first call compiles a kernel.
+    /// The first call compiles a kernel, unless nothing in the model can touch.
     ///
     /// # Errors
     /// The device failed.
     pub fn contacts(&mut self) -> Result<Contacts> {
+        if rigid::contact_count(&self.model) == 0 {
+            return Ok(Contacts::none(self.worlds(), self.model.nbody));
+        }
         let touch = match self.touch {
             Some(touch) => touch,
             None => *self.touch.insert(self.machine.kernel(self.record())?),

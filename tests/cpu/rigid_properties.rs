@@ -5,6 +5,7 @@ use manyworlds::math::Vec3;
 use manyworlds::model::{Integrator, Model};
 use manyworlds::rigid::{self, Applied, Parameters, StateFields};
 use manyworlds::scene::mjcf;
+use manyworlds::tasks::Registry;
 use manyworlds::trace::{self, Carry, Field, Graph, HostMemory, Kind, Layout, Slot, Var};
 
 use crate::rigid_common::model;
@@ -46,6 +47,28 @@ fn operation_counts() {
         );
         model.opt.flags.limit = false;
         assert_eq!(operations(&model), without, "{name} without limits");
+    }
+}
+
+/// The same for models with contacts: of gymnasium's ant and hopper as the tasks have them, and a humanoid.
+#[test]
+fn operation_counts_with_contacts() {
+    let task = |name: &str| {
+        Registry::builtin()
+            .load(name)
+            .expect("it is built in")
+            .model
+    };
+    for (name, model, expected) in [
+        ("ant", task("ant"), 11453),
+        ("hopper", task("hopper"), 3380),
+        ("humanoid_contact", model("humanoid_contact"), 47679),
+    ] {
+        assert_eq!(
+            operations(&model),
+            expected,
+            "{name}, one round of the solver"
+        );
     }
 }
 
