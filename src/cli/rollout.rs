@@ -145,22 +145,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Names the worlds that went wrong.
+/// Names the worlds that went wrong, by cause.
 fn report(status: &[u32]) {
-    let wrong: Vec<usize> = (0..status.len())
-        .filter(|world| status[*world] != 0)
-        .collect();
-    let Some(first) = wrong.first() else { return };
-    let causes: Vec<String> = Cause::of(status[*first])
-        .iter()
-        .map(Cause::to_string)
-        .collect();
-    note!(
-        "warning: {} of {} worlds went wrong, the first is world {first}: {}",
-        wrong.len(),
-        status.len(),
-        causes.join(", ")
-    );
+    for cause in Cause::ALL {
+        let has = |world: &usize| status[*world] & cause.bit() != 0;
+        let worlds: Vec<usize> = (0..status.len()).filter(has).collect();
+        if let Some(first) = worlds.first() {
+            note!(
+                "warning: {cause} in {} of {} worlds, the first is world {first}",
+                worlds.len(),
+                status.len()
+            );
+        }
+    }
 }
 
 /// What is to be done, with all arrays read and checked.

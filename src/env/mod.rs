@@ -25,6 +25,7 @@ mod builder;
 mod contacts;
 mod fields;
 mod machine;
+mod outcome;
 mod physics;
 mod rollout;
 mod snapshot;

@@ -19,16 +19,21 @@ mod applied;
 mod articulated;
 mod bias;
 pub mod collision;
+mod cone;
 mod constraint;
 mod contact;
+mod coupling;
+mod elliptic;
 mod external;
 mod free_body;
 mod inertia;
 mod integrate;
 mod kinematics;
+mod newton;
 mod parameters;
 mod passive;
 mod placement;
+mod report;
 mod sensor;
 mod slots;
 mod solve;
@@ -54,6 +59,7 @@ pub use contact::{Contact, count as contact_count};
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
+pub use report::{Forces, Health};
 pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
@@ -69,6 +75,20 @@ pub struct Substep {
     /// The state in which forces were evaluated last: the start of the time step, or `rk4`'s fourth stage. [`forward`]
     /// there gives what `mj_step` leaves in `mjData`.
     pub evaluated: State,
+    /// Whether all its evaluations can be trusted.
+    pub health: Health,
+    /// Forces in `evaluated`, where that is not the start.
+    forces: Option<Forces>,
+}
+
+impl Substep {
+    /// Forces in [`Substep::evaluated`]. Recorded where this is called, unless they were on the way.
+    pub fn forces(&self, model: &Model) -> Forces {
+        match &self.forces {
+            Some(forces) => forces.clone(),
+            None => Forces::of(model, &self.start),
+        }
+    }
 }
 
 /// Everything that follows from a state and its inputs, before time advances (`mj_forward`).
@@ -100,6 +120,8 @@ pub struct Forward {
     pub active: Vec<Bits>,
     /// Whether the constraint solver found the exact set of rows within its rounds.
     pub converged: Mask,
+    /// How many rounds it took: one where the set of the last substep is confirmed at once, none without constraints.
+    pub iterations: Bits,
 
     transmission: Vec<Lever>,
     force_vel: Vec<Var>,
@@ -143,6 +165,15 @@ impl Forward {
         sum
     }
 
+    /// Whether it can be trusted.
+    pub fn health(&self) -> Health {
+        Health {
+            needed: self.needed,
+            overflow: self.overflow,
+            unsolved: !self.converged,
+        }
+    }
+
     /// Velocity of a body's frame: angular, and linear of the frame's own position, world axes.
     pub fn velocity(&self, body: usize) -> Motion {
         let cvel = self.cvel[body];
@@ -170,14 +201,9 @@ pub fn substep(
     let cx = Context::new(model, parameters, &tree);
     let inputs = Inputs { ctrl, applied };
     let start = forward_with(&cx, state, &inputs);
-    let (state, evaluated) = stage("integrate", || {
-        integrate::integrate(&cx, state, &inputs, &start)
-    });
-    Substep {
-        state,
-        start,
-        evaluated,
-    }
+    stage("integrate", || {
+        integrate::integrate(&cx, state, &inputs, start)
+    })
 }
 
 /// Everything at a state, without advancing it (`mj_forward`).
@@ -332,6 +358,7 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         overflow: constraints.slots.overflow,
         active: solution.active,
         converged: solution.converged,
+        iterations: solution.iterations,
         transmission: smooth.actuation.transmission,
         force_vel: smooth.actuation.force_vel,
         kinematics: smooth.kinematics,

@@ -17,9 +17,10 @@ use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
 use super::constraint::{Constraints, Split};
 use super::contact::Touch;
+use super::coupling::{self, Coupling};
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
-use super::{Context, bias};
+use super::{Context, bias, newton};
 
 /// When the search for the rows that push changes its manner, counted in rounds.
 #[derive(Clone, Copy, Debug)]
@@ -59,8 +60,39 @@ pub(super) struct Solution {
     pub forces: Vec<[Var; 6]>,
     /// The states of the rows, see [`State::active`](super::State::active).
     pub active: Vec<Bits>,
-    /// Whether the set was confirmed within the rounds allowed.
+    /// Whether it was confirmed within the rounds allowed.
     pub converged: Mask,
+    /// How many rounds it took.
+    pub iterations: Bits,
+}
+
+/// What a search ends with.
+pub(super) struct Outcome {
+    /// The states of the rows.
+    pub active: Vec<Bits>,
+    pub found: Response,
+    pub converged: Mask,
+    pub iterations: Bits,
+}
+
+/// A quadratic cost `½ xᵀ (M + B + Jᵀ C J) x − …`, see [`Problem::minimum`].
+pub(super) struct Quadratic {
+    /// M, and forces on links.
+    pub loads: Loads,
+    /// B
+    pub blocks: JointBlocks,
+    /// `[nv]` Forces.
+    pub tau: Vec<Var>,
+    /// J and C
+    pub couplings: Vec<Coupling>,
+}
+
+/// No accelerations.
+pub(super) fn still(cx: &Context<'_>) -> Response {
+    Response {
+        x: vec![Var::ZERO; cx.model.nv],
+        motion: vec![Motion::ZERO; cx.tree.links.len()],
+    }
 }
 
 /// The unconstrained problem: `(M + armature) qacc = τ`.
@@ -92,6 +124,7 @@ impl Problem<'_> {
                 forces: Vec::new(),
                 active: before.to_vec(),
                 converged: Mask::from(true),
+                iterations: Bits::ZERO,
             };
         }
         let masks = constraints.present();
@@ -101,23 +134,57 @@ impl Problem<'_> {
             .zip(before)
             .map(|(&present, &before)| present & before)
             .collect();
-        let still = Response {
-            x: vec![Var::ZERO; cx.model.nv],
-            motion: vec![Motion::ZERO; cx.tree.links.len()],
+        let outcome = match constraints.is_elliptic() {
+            true => newton::descend(self, cx, constraints, warm, &present),
+            false => self.exchange(cx, constraints, warm, &present),
         };
-        let (active, found, converged) = repeat(
+        let found = outcome.found;
+        let pushes = unpack(&outcome.active, masks.len());
+        let split = constraints.split(&pushes);
+        let touches = constraints.touches.iter().zip(&split.touches);
+        let touches =
+            touches.map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
+        let slots = constraints.slots.slots.iter().zip(&split.slots);
+        let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
+        let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
+        Solution {
+            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces)),
+            qacc: found.x,
+            forces,
+            // A row that is absent now starts as pushing when it appears, for that is why it appears.
+            active: outcome
+                .active
+                .iter()
+                .zip(&present)
+                .map(|(&active, &present)| active | !present)
+                .collect(),
+            converged: outcome.converged,
+            iterations: outcome.iterations,
+        }
+    }
+
+    /// Exchanges rows until the solution confirms them: where all cones are pyramids.
+    fn exchange(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        warm: Vec<Bits>,
+        present: &[Bits],
+    ) -> Outcome {
+        let bits = constraints.present().len();
+        let (active, found, converged, iterations) = repeat(
             self.rounds.all,
-            (warm, still, Mask::from(false)),
-            |(_, _, confirmed)| !*confirmed,
-            |(active, _, _), round| {
-                let pushes = unpack(&active, masks.len());
+            (warm, still(cx), Mask::from(false), Bits::ZERO),
+            |(_, _, confirmed, _)| !*confirmed,
+            |(active, _, _, count), round| {
+                let pushes = unpack(&active, bits);
                 let found = self.accelerations(cx, constraints, &pushes);
                 let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
                 let wanted = self.wanted(constraints, &found, &pushes, lenient);
                 let change: Vec<Bits> = pack(wanted.into_iter())
                     .iter()
                     .zip(&active)
-                    .zip(&present)
+                    .zip(present)
                     .map(|((&wanted, &active), &present)| (wanted ^ active) & present)
                     .collect();
                 let confirmed = change
@@ -134,28 +201,14 @@ impl Problem<'_> {
                     .zip(exchanged)
                     .map(|(&active, exchanged)| active ^ exchanged)
                     .collect();
-                (next, found, confirmed)
+                (next, found, confirmed, count + 1u32)
             },
         );
-        let pushes = unpack(&active, masks.len());
-        let split = constraints.split(&pushes);
-        let touches = constraints.touches.iter().zip(&split.touches);
-        let touches =
-            touches.map(|(touch, edges)| touch.force(&self.excess(touch, &found.motion), edges));
-        let slots = constraints.slots.slots.iter().zip(&split.slots);
-        let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
-        let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
-        Solution {
-            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces)),
-            qacc: found.x,
-            forces,
-            // A row that is absent now starts as pushing when it appears, for that is why it appears.
-            active: active
-                .iter()
-                .zip(&present)
-                .map(|(&active, &present)| active | !present)
-                .collect(),
+        Outcome {
+            active,
+            found,
             converged,
+            iterations,
         }
     }
 
@@ -166,8 +219,27 @@ impl Problem<'_> {
         constraints: &Constraints,
         pushes: &[Mask],
     ) -> Response {
-        let (mut blocks, mut tau) = (self.armature.clone(), self.tau.to_vec());
         let split = constraints.split(pushes);
+        let mut sum = self.with_rows(cx, constraints, &split);
+        for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
+            let (k, p) = touch.load(edges, self.cvel[touch.link]);
+            sum.loads.k[touch.link] = sum.loads.k[touch.link] + k;
+            sum.loads.p[touch.link] += p;
+        }
+        for (slot, edges) in constraints.slots.slots.iter().zip(&split.slots) {
+            sum.couplings.push(slot.coupling(slot.touch.factor(edges)));
+        }
+        self.minimum(cx, sum)
+    }
+
+    /// The problem without contacts: with the rows in given states, and what always acts.
+    pub(super) fn with_rows(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        split: &Split<'_>,
+    ) -> Quadratic {
+        let (mut blocks, mut tau) = (self.armature.clone(), self.tau.to_vec());
         for (row, state) in constraints.rows.iter().zip(&split.rows) {
             let (stiffness, force) = row.load(state);
             blocks.add_outer(cx.model, row.joint, &row.jacobian, stiffness);
@@ -175,27 +247,53 @@ impl Problem<'_> {
                 tau[dof] += arm * (stiffness * row.aref + force);
             }
         }
-        let mut loads = Loads::of(self.inertia);
-        for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
-            let (k, p) = touch.load(edges, self.cvel[touch.link] * touch.damping);
-            loads.k[touch.link] = loads.k[touch.link] + k;
-            loads.p[touch.link] += p;
+        Quadratic {
+            loads: Loads::of(self.inertia),
+            blocks,
+            tau,
+            couplings: constraints.couplings.clone(),
         }
-        let at = self.kinematics;
-        let mut found = articulated::respond(cx, at, loads.clone(), &blocks, &tau);
-        loads.p.fill(Force::ZERO);
-        constraints
-            .slots
-            .correct(&mut found, &split.slots, |qfrc: &[Var]| {
-                articulated::respond(cx, at, loads.clone(), &blocks, qfrc)
-            });
-        found
     }
 
-    /// The acceleration of a contact's link in the contact's directions, less the one it asks for but for the
-    /// spring's part.
-    fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
-        touch.along(motion[touch.link] + self.cvel[touch.link] * touch.damping)
+    /// The minimum of a quadratic cost.
+    pub(super) fn minimum(&self, cx: &Context<'_>, cost: Quadratic) -> Response {
+        let (at, mut loads) = (self.kinematics, cost.loads);
+        let found = articulated::respond(cx, at, loads.clone(), &cost.blocks, &cost.tau);
+        if cost.couplings.is_empty() {
+            return found;
+        }
+        loads.p.fill(Force::ZERO);
+        let x = coupling::correct(&found.x, &cost.couplings, |qfrc: &[Var]| {
+            articulated::respond(cx, at, loads.clone(), &cost.blocks, qfrc)
+        });
+        Response {
+            motion: articulated::motions(cx, at, &x),
+            x,
+        }
+    }
+
+    /// First and second derivative of the unconstrained cost at a response, on the way to another.
+    pub(super) fn slope(&self, cx: &Context<'_>, from: &Response, to: &Response) -> [Var; 2] {
+        let step: Vec<Var> =
+            to.x.iter()
+                .zip(&from.x)
+                .map(|(&to, &from)| to - from)
+                .collect();
+        let held = |x: &[Var]| coupling::dot(&self.armature.mul(cx.model, x), &step);
+        let mut slope = held(&from.x) - coupling::dot(self.tau, &step);
+        let mut bend = held(&step);
+        for (link, body) in self.inertia.iter().enumerate() {
+            let change = to.motion[link] - from.motion[link];
+            let momentum = body.spatial * change;
+            slope += from.motion[link].dot(momentum);
+            bend += change.dot(momentum);
+        }
+        [slope, bend]
+    }
+
+    /// The acceleration of a contact's link in the contact's directions, less the one it asks for.
+    pub(super) fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
+        touch.excess(motion[touch.link], self.cvel[touch.link])
     }
 
     /// The states that the rows should be in at these accelerations, given those that they are in.
@@ -237,10 +335,10 @@ impl Problem<'_> {
         }
         let mut qfrc = bias::project(cx, self.kinematics, wrenches);
         for (slot, force) in constraints.slots.slots.iter().zip(in_slots) {
-            for (row, &force) in slot.jacobian.iter().zip(force) {
-                let terms = qfrc.iter_mut().zip(row);
-                terms.for_each(|(qfrc, &arm)| *qfrc += arm * force);
-            }
+            coupling::push(&slot.jacobian, force, &mut qfrc);
+        }
+        for coupling in &constraints.couplings {
+            coupling::push(&coupling.jacobian, &coupling.force(qacc), &mut qfrc);
         }
         for (row, state) in constraints.rows.iter().zip(&states.rows) {
             let (stiffness, force) = row.load(state);
@@ -254,7 +352,7 @@ impl Problem<'_> {
 }
 
 /// Truth values as bits, the first in the lowest bit of the first word.
-fn pack(masks: impl Iterator<Item = Mask>) -> Vec<Bits> {
+pub(super) fn pack(masks: impl Iterator<Item = Mask>) -> Vec<Bits> {
     let masks: Vec<Mask> = masks.collect();
     let word = |chunk: &[Mask]| {
         chunk
@@ -268,7 +366,7 @@ fn pack(masks: impl Iterator<Item = Mask>) -> Vec<Bits> {
 }
 
 /// The first `count` bits as truth values.
-fn unpack(words: &[Bits], count: usize) -> Vec<Mask> {
+pub(super) fn unpack(words: &[Bits], count: usize) -> Vec<Mask> {
     (0..count)
         .map(|i| (words[i / 32] & (1u32 << (i % 32))).ne(0))
         .collect()

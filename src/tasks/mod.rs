@@ -67,7 +67,7 @@ pub use spec::{
     Action, Command, Group, History, ObservationTerm, Own, RewardTerm, Spec, TerminationTerm,
 };
 pub use state::TaskState;
-pub use stats::{Cause, Quarantine, Stats};
+pub use stats::{Cause, Quarantine, Stats, Warning};
 pub use terms::Terms;
 pub use toml::Table;
 pub use world::{Ctrl, JointState, World};

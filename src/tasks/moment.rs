@@ -8,8 +8,8 @@ use std::rc::Rc;
 use super::recording::Recording;
 use super::world::Past;
 use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
-use crate::rigid::{self, Applied, Forward, State};
-use crate::trace::{Mask, Var, select, stage};
+use crate::rigid::{self, Applied, Forces, Forward, State};
+use crate::trace::{Var, stage};
 
 /// A link (a body of the model) in the world's frame.
 #[derive(Clone, Copy)]
@@ -71,12 +71,13 @@ pub struct Site {
 pub struct Moment {
     recording: Rc<Recording>,
     state: State,
-    ctrl: Vec<Var>,
     applied: Applied,
-    /// Whether there was a step, which these inputs are of.
-    stepped: Mask,
-    /// Everything that follows from the state and the inputs, where it is known that somebody may ask.
+    /// What follows from the state and the inputs, where the model has sensors, which may ask.
     forward: Option<Box<Forward>>,
+    /// The forces that a step found in this state; zero where none did.
+    forces: Forces,
+    /// `[nbody]` Origins of the bodies' trees, which `forces` are about.
+    origin: Vec<Vec3>,
     /// `[nbody]`
     links: Vec<Link>,
     /// `[nbody]` Centres of mass, world frame.
@@ -99,32 +100,34 @@ impl Moment {
                 com: (0..model.nbody)
                     .map(|body| kinematics.inertial(parameters, body).pos)
                     .collect(),
-                ctrl: vec![Var::ZERO; model.nu],
                 applied: Applied::none(model),
-                stepped: Mask::from(true),
                 forward: None,
+                forces: Forces::none(model),
+                origin: kinematics.origin.clone(),
                 state: state.clone(),
                 recording: Rc::clone(recording),
             }
         })
     }
 
-    /// The same with the controls and forces that acted.
-    pub(crate) fn with_inputs(self, past: &Past) -> Self {
-        Self {
-            ctrl: past.ctrl.clone(),
-            applied: past.applied.clone(),
-            stepped: past.stepped,
-            forward: None,
-            ..self
+    /// The same under the controls and applied forces of the last substep.
+    pub(crate) fn with_inputs(mut self, past: &Past) -> Self {
+        self.applied = past.applied.clone();
+        let (model, physics) = (&self.recording.model, &self.recording.physics);
+        if model.nsensor > 0 {
+            // Recorded here, once, whoever asks: a solver that is recorded twice runs twice. It is dropped if nobody does.
+            let forward = rigid::forward(model, physics, &self.state, &past.ctrl, &past.applied);
+            self.forward = Some(Box::new(forward));
         }
+        self
     }
 
-    /// The same with all that follows from the inputs recorded here, once: a solver that is recorded twice runs twice.
-    /// It is dropped if nobody asks.
-    pub(crate) fn with_forces(mut self) -> Self {
-        self.forward = Some(Box::new(self.forward()));
-        self
+    /// The same with the forces that the step found, which was in this state when it evaluated them last.
+    pub(crate) fn with_forces(self, past: &Past) -> Self {
+        Self {
+            forces: past.forces.clone(),
+            ..self
+        }
     }
 
     /// `[nq]` Generalized coordinates.
@@ -209,36 +212,32 @@ impl Moment {
         })
     }
 
-    /// `[nv]` Generalized forces of the actuators.
-    pub fn qfrc_actuator(&self) -> Vec<Var> {
-        self.forward().qfrc_actuator
+    /// `[nv]` Generalized forces of the actuators. Zero where an episode begins.
+    pub fn qfrc_actuator(&self) -> &[Var] {
+        &self.forces.qfrc_actuator
     }
 
     /// `[nbody]` External wrench on each body, from contacts and applied forces: torque about the centre of mass of its
     /// kinematic tree, and force, world axes (`cfrc_ext`). Zero for the world, and where an episode begins.
     pub fn cfrc_ext(&self) -> Vec<Force> {
-        let (model, forward) = (&self.recording.model, self.forward());
         self.about_tree_com(|body, center| {
             if body == 0 {
                 return Force::ZERO;
             }
             let Force { ang, lin } = self.applied.xfrc[body];
             let applied = Force::acting_at(self.com[body] - center, ang, lin);
-            let origin = forward.kinematics.origin[body];
-            let wrench = applied + forward.contact_wrench(model, body, center - origin);
-            select(self.stepped, wrench, Force::ZERO)
+            applied + self.forces.contact[body].about(center - self.origin[body])
         })
     }
 
     /// Wrench of the contacts on a link: torque about the origin of its frame, and force, in its frame's axes. Zero where
     /// an episode begins.
     pub fn contact_wrench(&self, name: &str) -> Force {
-        let (body, forward) = (self.body(name), self.forward());
-        let offset = forward.kinematics.offset[body];
-        let Force { ang, lin } = forward.contact_wrench(&self.recording.model, body, offset);
+        let body = self.body(name);
         let link = &self.links[body];
-        let wrench = Force::new(link.to_body(ang), link.to_body(lin));
-        select(self.stepped, wrench, Force::ZERO)
+        let offset = link.position - self.origin[body];
+        let Force { ang, lin } = self.forces.contact[body].about(offset);
+        Force::new(link.to_body(ang), link.to_body(lin))
     }
 
     /// Output of a sensor by name, as many numbers as it has (`sensordata`), cut off as the model says.
@@ -248,27 +247,18 @@ impl Moment {
     pub fn sensor(&self, name: &str) -> Vec<Var> {
         let (model, physics) = (&self.recording.model, &self.recording.physics);
         let sensor = rigid::check_sensors(model).and_then(|()| model.sensor_names.id(name));
-        let sensor = match sensor {
-            Ok(sensor) => sensor,
-            Err(error) => {
-                self.recording.fault(error);
+        let (sensor, forward) = match (sensor, &self.forward) {
+            (Ok(sensor), Some(forward)) => (sensor, forward),
+            (sensor, _) => {
+                self.recording.or_fault(sensor, 0);
                 return vec![Var::ZERO];
             }
         };
         let data = stage("sensors", || {
-            rigid::sensordata(model, physics, &self.state, &self.applied, &self.forward())
+            rigid::sensordata(model, physics, &self.state, &self.applied, forward)
         });
         let first = model.sensor_adr[sensor];
         data[first..first + model.sensor_dim[sensor]].to_vec()
-    }
-
-    /// Everything that follows from the state and the inputs.
-    fn forward(&self) -> Forward {
-        if let Some(forward) = &self.forward {
-            return (**forward).clone();
-        }
-        let (model, physics) = (&self.recording.model, &self.recording.physics);
-        rigid::forward(model, physics, &self.state, &self.ctrl, &self.applied)
     }
 
     fn body(&self, name: &str) -> usize {

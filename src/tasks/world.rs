@@ -13,8 +13,8 @@ use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
 use crate::math::{Force, Rng, Vec3, random};
-use crate::rigid::{self, Applied, State};
-use crate::trace::{Bits, Carry, Mask, Slot, Var};
+use crate::rigid::{self, Applied, Forces, State};
+use crate::trace::{Bits, Carry, Slot, Var};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
@@ -85,12 +85,12 @@ pub(crate) struct Past {
     pub before: State,
     /// Where the physics evaluated forces last.
     pub evaluated: State,
-    /// What acted on it there.
+    /// The controls that acted on it there.
     pub ctrl: Vec<Var>,
-    /// Likewise.
+    /// What acted on it there from outside.
     pub applied: Applied,
-    /// Whether there was a step: false where an episode begins.
-    pub stepped: Mask,
+    /// The forces that it found; zero where an episode begins, for there was no step.
+    pub forces: Forces,
     /// Over the substeps.
     pub contacts: ContactForces,
 }
@@ -103,7 +103,7 @@ impl Past {
             evaluated: state.clone(),
             ctrl: vec![Var::ZERO; recording.model.nu],
             applied: Applied::none(&recording.model),
-            stepped: Mask::from(false),
+            forces: Forces::none(&recording.model),
             contacts: ContactForces::none(&recording.model),
         }
     }
@@ -115,7 +115,7 @@ impl Carry for Past {
         self.evaluated.slots(visit);
         self.ctrl.slots(visit);
         self.applied.slots(visit);
-        self.stepped.slots(visit);
+        self.forces.slots(visit);
         self.contacts.slots(visit);
     }
 }
@@ -146,12 +146,8 @@ impl<'a> World<'a> {
         past: &'a Past,
         action: &'a [Var],
     ) -> Self {
-        let now = Moment::new(recording, &episode.physics).with_inputs(past);
         Self {
-            now: match recording.model.nsensor {
-                0 => now,
-                _ => now.with_forces(),
-            },
+            now: Moment::new(recording, &episode.physics).with_inputs(past),
             recording: Rc::clone(recording),
             episode,
             past,
@@ -189,7 +185,7 @@ impl<'a> World<'a> {
     /// `mj_step` leaves in `mjData`. Where an episode begins, as it is now, and no forces are known yet.
     pub fn evaluated(&self) -> Moment {
         let evaluated = Moment::new(&self.recording, &self.past.evaluated);
-        evaluated.with_inputs(self.past).with_forces()
+        evaluated.with_inputs(self.past).with_forces(self.past)
     }
 
     /// A link by its body's name.

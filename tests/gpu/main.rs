@@ -12,6 +12,7 @@ mod cli_seeds;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
+mod env_overflow;
 mod env_physics;
 mod env_quarantine;
 mod env_support;
