@@ -28,7 +28,8 @@ use crate::trace::Graph;
 /// A physics step is one timestep of one world; an environment step is one control step of one world, with its
 /// observations, rewards and resets. Rates per CPU-second divide by the time of all this process' threads: on a
 /// software device that is the machine's work, on a GPU only the host's share. `with inference` adds the policy's
-/// network, `with training` all of PPO, both with the task's own settings.
+/// network, `with training` all of PPO, both with the task's own settings. Contacts and solver rounds are of one more
+/// trajectory like those timed.
 #[derive(Args)]
 #[command(after_help = "Examples:
   manyworlds bench
@@ -112,7 +113,10 @@ struct Touching {
     max_between_links: u32,
     /// Share of the states in which these are more than there are slots for.
     overflowing: f64,
-    /// Share of the states in which the solver gave up.
+    /// Mean and largest number of rounds in which the solver found the accelerations.
+    mean_iterations: f64,
+    max_iterations: u32,
+    /// Share of the states in which it gave up.
     unsolved: f64,
 }
 
@@ -268,10 +272,15 @@ impl Bench<'_> {
         for _ in 0..looks {
             physics.step(LOOK_STEPS)?;
             let now = physics.contacts()?;
-            let total: f64 = now.ncon.iter().map(|&ncon| f64::from(ncon)).sum();
-            found.mean += total / (worlds as f64 * f64::from(looks));
+            let mean = |counts: &[u32]| {
+                let total: f64 = counts.iter().map(|&count| f64::from(count)).sum();
+                total / (worlds as f64 * f64::from(looks))
+            };
             let most = |counts: &[u32]| counts.iter().copied().max().unwrap_or(0);
+            found.mean += mean(&now.ncon);
             found.max = found.max.max(most(&now.ncon));
+            found.mean_iterations += mean(&now.iterations);
+            found.max_iterations = found.max_iterations.max(most(&now.iterations));
             found.max_between_links = found.max_between_links.max(most(&now.needed));
             found.overflowing += share(&now.overflow, true);
             found.unsolved += share(&now.converged, false);
@@ -432,12 +441,17 @@ impl Row {
             max,
             max_between_links,
             overflowing,
+            mean_iterations,
+            max_iterations,
             unsolved,
         } = self.contacts;
         if max > 0 {
             say!(
-                "  {mean:.2} contacts in a world on average, {max} at most, {max_between_links} of them between moving links; too many for the slots in {:.2} % of the states, solver gave up in {:.2} %",
-                100.0 * overflowing,
+                "  contacts: {mean:.2} in a world on average, {max} at most, {max_between_links} between moving links; too many of these in {:.2} % of the states",
+                100.0 * overflowing
+            );
+            say!(
+                "  solver: {mean_iterations:.2} rounds on average, {max_iterations} at most; gave up in {:.2} % of the states",
                 100.0 * unsolved
             );
         }

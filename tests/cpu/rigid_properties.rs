@@ -50,7 +50,7 @@ fn operation_counts() {
     }
 }
 
-/// The same for models with contacts: of gymnasium's ant and hopper as the tasks have them, and a humanoid.
+/// The same for models with contacts: gymnasium's ant and hopper as the tasks have them, and a humanoid.
 #[test]
 fn operation_counts_with_contacts() {
     let task = |name: &str| {
@@ -59,17 +59,12 @@ fn operation_counts_with_contacts() {
             .expect("it is built in")
             .model
     };
-    for (name, model, expected) in [
-        ("ant", task("ant"), 11453),
-        ("hopper", task("hopper"), 3380),
-        ("humanoid_contact", model("humanoid_contact"), 47679),
-    ] {
-        assert_eq!(
-            operations(&model),
-            expected,
-            "{name}, one round of the solver"
-        );
-    }
+    let counts = [
+        operations(&task("ant")),
+        operations(&task("hopper")),
+        operations(&model("humanoid_contact")),
+    ];
+    assert_eq!(counts, [11453, 3309, 49300], "one round of the solver");
 }
 
 /// Bodies that are welded together cost as much as one body.
