@@ -19,15 +19,30 @@ pub struct Contacts {
     pub overflow: Vec<bool>,
     /// `[world]` Whether the constraint solver found the exact solution.
     pub converged: Vec<bool>,
+    /// `[world]` How many rounds it took, started from the rows that pushed in the last step.
+    pub iterations: Vec<u32>,
     /// `[world][nbody][6]` What acts on each body from outside, torque about the centre of mass of its kinematic tree and
     /// force, world axes, N·m and N (`cfrc_ext`). The world's is zero.
     pub cfrc_ext: Vec<f64>,
 }
 
+impl Contacts {
+    fn none(worlds: usize, nbody: usize) -> Self {
+        Self {
+            ncon: vec![0; worlds],
+            needed: vec![0; worlds],
+            overflow: vec![false; worlds],
+            converged: vec![true; worlds],
+            iterations: vec![0; worlds],
+            cfrc_ext: vec![0.0; worlds * nbody * 6],
+        }
+    }
+}
+
 /// Where a [`Physics`] keeps its [`Contacts`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ContactFields {
-    /// `ncon`, needed, overflow, converged.
+    /// `ncon`, needed, overflow, converged, iterations.
     counts: Field,
     /// `[nbody][6]`
     cfrc_ext: Field,
@@ -38,7 +53,7 @@ impl ContactFields {
         let floats = layout.buffer("contacts", Kind::F32);
         let bits = layout.buffer("contact_counts", Kind::U32);
         Self {
-            counts: layout.field(bits, "contact_counts", 4),
+            counts: layout.field(bits, "contact_counts", 5),
             cfrc_ext: layout.field(floats, "cfrc_ext", 6 * model.nbody),
         }
     }
@@ -46,11 +61,14 @@ impl ContactFields {
 
 impl Physics {
     /// What touches in the present state, under the present controls (MuJoCo's are those of the last step's beginning).
-    /// The first call compiles a kernel.
+    /// The first call compiles a kernel, unless nothing in the model can touch.
     ///
     /// # Errors
     /// The device failed.
     pub fn contacts(&mut self) -> Result<Contacts> {
+        if rigid::contact_count(&self.model) == 0 {
+            return Ok(Contacts::none(self.worlds(), self.model.nbody));
+        }
         let touch = match self.touch {
             Some(touch) => touch,
             None => *self.touch.insert(self.machine.kernel(self.record())?),
@@ -64,6 +82,7 @@ impl Physics {
             needed: of(1),
             overflow: flags(2),
             converged: flags(3),
+            iterations: of(4),
             cfrc_ext: self.read(self.contacts.cfrc_ext)?,
         })
     }
@@ -80,6 +99,7 @@ impl Physics {
                 forward.needed,
                 flag(forward.overflow),
                 flag(forward.converged),
+                forward.iterations,
             ]);
             let bodies = Bodies::new(model, &parameters, &forward.kinematics, &forward.cvel);
             let post = rigid::post_constraint(&bodies, &state, &applied, &forward);

@@ -22,6 +22,7 @@ mod gpu_context;
 mod gpu_kernel;
 mod math_device;
 mod rigid_device;
+mod scene_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
 mod trace_device;
