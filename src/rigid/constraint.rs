@@ -1,4 +1,4 @@
-//! Rows of the constraint problem: joint limits, friction loss and contacts (`mj_makeConstraint`, `mj_makeImpedance`,
+//! Rows of the constraint problem: joint limits, friction loss, contacts and equalities (`mj_makeConstraint`, `mj_makeImpedance`,
 //! `mj_referenceConstraint`).
 //!
 //! A row asks for the acceleration `aref` along its Jacobian J, and pushes with the force `D · (aref − J qacc)` where
@@ -14,6 +14,7 @@ use crate::trace::{Mask, Var, select};
 
 use super::Context;
 use super::contact::{self, Touch};
+use super::equality::{self, Held};
 use super::kinematics::Kinematics;
 use super::slots::{self, Slots};
 use super::state::State;
@@ -26,6 +27,8 @@ pub(super) struct Constraints {
     pub touches: Vec<Touch>,
     /// Contacts between links.
     pub slots: Slots,
+    /// Equality constraints.
+    pub equalities: Vec<Held>,
 }
 
 /// Masks per bit of [`State::active`], by what they belong to.
@@ -41,7 +44,10 @@ pub(super) struct Split<'m> {
 impl Constraints {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.touches.is_empty() && self.slots.slots.is_empty()
+        self.rows.is_empty()
+            && self.touches.is_empty()
+            && self.slots.slots.is_empty()
+            && self.equalities.is_empty()
     }
 
     /// In which worlds each row counts, a mask per bit of [`State::active`].
@@ -155,6 +161,7 @@ pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Co
         rows,
         touches: contact::touches(cx, at),
         slots: slots::fill(cx, at, state),
+        equalities: equality::equalities(cx, at, state),
     }
 }
 
@@ -248,7 +255,7 @@ pub(super) fn limit(
             joint,
             present: violation.lt(0.0),
             stiffness: law.strength(inverse_inertia),
-            aref: -(law.damping * velocity) - law.stiffness * law.impedance * violation,
+            aref: law.reference(velocity, violation),
             bound: None,
         });
     }
@@ -318,6 +325,11 @@ impl Law {
             stiffness,
             damping,
         }
+    }
+
+    /// Reference acceleration of a row (`efc_aref`).
+    pub(super) fn reference(&self, velocity: Var, violation: Var) -> Var {
+        -(self.damping * velocity) - self.stiffness * self.impedance * violation
     }
 
     /// Inverse regularization of a row: `R = (1 − d) / d · A`, where A is the diagonal of the inverse inertia in

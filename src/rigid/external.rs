@@ -4,6 +4,7 @@ use crate::math::{Force, Motion, Vec3};
 use crate::trace::Var;
 
 use super::bias::newton_euler;
+use super::equality::End;
 use super::state::{Applied, State};
 use super::subtree::Bodies;
 use super::velocity::{ground, velocity};
@@ -15,7 +16,8 @@ use super::{Context, Forward, Tree};
 pub struct PostConstraint {
     /// `[nbody]` Acceleration, with gravity as an acceleration of everything upwards (`cacc`).
     pub cacc: Vec<Motion>,
-    /// `[nbody]` What acts on a body from outside: `xfrc_applied` and contacts (`cfrc_ext`). The world's is zero.
+    /// `[nbody]` What acts on a body from outside: `xfrc_applied`, contacts, connections and welds
+    /// (`cfrc_ext`). The world's is zero.
     pub cfrc_ext: Vec<Force>,
     /// `[nbody]` What a body gets from its parent (`cfrc_int`): by joints, actuators and springs, and by whatever holds
     /// up bodies fixed in the world. The world's is the sum of its children's, about its own origin.
@@ -63,7 +65,7 @@ fn accelerations(bodies: &Bodies<'_>, state: &State, qacc: &[Var]) -> Vec<Motion
     tree.body_link.iter().map(of).collect()
 }
 
-/// `[nbody]` Applied forces and contacts.
+/// `[nbody]` Applied forces, contacts, connections and welds.
 fn external(bodies: &Bodies<'_>, applied: &Applied, forward: &Forward) -> Vec<Force> {
     let mut sum = vec![Force::ZERO; bodies.model.nbody];
     for (body, wrench) in applied.xfrc.iter().enumerate().skip(1) {
@@ -83,6 +85,24 @@ fn external(bodies: &Bodies<'_>, applied: &Applied, forward: &Forward) -> Vec<Fo
         }
         if second != 0 {
             sum[second] += on(second);
+        }
+    }
+    for held in &forward.equalities {
+        let Some([first, second]) = &held.ends else {
+            continue;
+        };
+        // As MuJoCo has it, the rotational rows of a weld count as a torque in world axes.
+        let force = Vec3::from_slice(&held.force);
+        let torque = match held.force.get(3..) {
+            Some(rotation @ [_, ..]) => Vec3::from_slice(rotation),
+            _ => Vec3::ZERO,
+        };
+        let on = |end: &End| Force::acting_at(end.frame.offset, torque, force);
+        if first.body != 0 {
+            sum[first.body] += on(first);
+        }
+        if second.body != 0 {
+            sum[second.body] -= on(second);
         }
     }
     sum

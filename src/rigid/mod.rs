@@ -21,6 +21,7 @@ mod bias;
 pub mod collision;
 mod constraint;
 mod contact;
+mod equality;
 mod external;
 mod free_body;
 mod inertia;
@@ -51,6 +52,7 @@ use tree::Tree;
 use velocity::Velocity;
 
 pub use contact::{Contact, count as contact_count};
+pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
@@ -92,6 +94,9 @@ pub struct Forward {
     pub act_dot: Vec<Var>,
     /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
     pub contacts: Vec<Contact>,
+    /// The equality constraints that hold, in the model's order; not those between objects that cannot move against
+    /// each other.
+    pub equalities: Vec<Equality>,
     /// How many contacts between links are within their margins.
     pub needed: Bits,
     /// Whether those are more than there are slots for: then only the deepest push.
@@ -328,6 +333,7 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
         contacts: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        equalities: equality::told(&constraints.equalities, solution.equalities),
         needed: constraints.slots.needed,
         overflow: constraints.slots.overflow,
         active: solution.active,

@@ -17,6 +17,7 @@ use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
 use super::constraint::{Constraints, Split};
 use super::contact::Touch;
+use super::equality::Equality;
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 use super::{Context, bias};
@@ -57,6 +58,8 @@ pub(super) struct Solution {
     pub qfrc_constraint: Vec<Var>,
     /// `[touches + slots]` Force of each contact in its frame.
     pub forces: Vec<[Var; 6]>,
+    /// `[equalities][rows]` Force of each row of the equality constraints.
+    pub equalities: Vec<Vec<Var>>,
     /// The states of the rows, see [`State::active`](super::State::active).
     pub active: Vec<Bits>,
     /// Whether the set was confirmed within the rounds allowed.
@@ -90,6 +93,7 @@ impl Problem<'_> {
                 qacc: articulated::solve(cx, at, self.inertia, self.armature, tau),
                 qfrc_constraint: vec![Var::ZERO; cx.model.nv],
                 forces: Vec::new(),
+                equalities: Vec::new(),
                 active: before.to_vec(),
                 converged: Mask::from(true),
             };
@@ -145,10 +149,15 @@ impl Problem<'_> {
         let slots = constraints.slots.slots.iter().zip(&split.slots);
         let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
         let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
+        let equalities = constraints.equalities.iter();
+        let equalities: Vec<Vec<Var>> = equalities
+            .map(|held| held.force(&found.x, &found.motion))
+            .collect();
         Solution {
-            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces)),
+            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces, &equalities)),
             qacc: found.x,
             forces,
+            equalities,
             // A row that is absent now starts as pushing when it appears, for that is why it appears.
             active: active
                 .iter()
@@ -181,12 +190,21 @@ impl Problem<'_> {
             loads.k[touch.link] = loads.k[touch.link] + k;
             loads.p[touch.link] += p;
         }
+        for held in &constraints.equalities {
+            held.load(cx, &mut loads, &mut blocks, &mut tau);
+        }
         let at = self.kinematics;
         let mut found = articulated::respond(cx, at, loads.clone(), &blocks, &tau);
         loads.p.fill(Force::ZERO);
+        let couplings: Vec<&Equality> = constraints
+            .equalities
+            .iter()
+            .filter(|held| held.is_coupling())
+            .map(|held| &held.rows)
+            .collect();
         constraints
             .slots
-            .correct(&mut found, &split.slots, |qfrc: &[Var]| {
+            .correct(&mut found, &split.slots, &couplings, |qfrc: &[Var]| {
                 articulated::respond(cx, at, loads.clone(), &blocks, qfrc)
             });
         found
@@ -228,14 +246,20 @@ impl Problem<'_> {
         cx: &Context<'_>,
         constraints: &Constraints,
         qacc: &[Var],
-        (states, forces): (&Split<'_>, &[[Var; 6]]),
+        (states, forces, equalities): (&Split<'_>, &[[Var; 6]], &[Vec<Var>]),
     ) -> Vec<Var> {
         let mut wrenches = vec![Force::ZERO; cx.tree.links.len()];
         let (own, in_slots) = forces.split_at(constraints.touches.len());
         for (touch, force) in constraints.touches.iter().zip(own) {
             wrenches[touch.link] += touch.wrench(force);
         }
+        let mut direct = vec![Var::ZERO; cx.model.nv];
+        for (held, force) in constraints.equalities.iter().zip(equalities) {
+            held.push(force, &mut direct, &mut wrenches);
+        }
         let mut qfrc = bias::project(cx, self.kinematics, wrenches);
+        let terms = qfrc.iter_mut().zip(direct);
+        terms.for_each(|(qfrc, direct)| *qfrc += direct);
         for (slot, force) in constraints.slots.slots.iter().zip(in_slots) {
             for (row, &force) in slot.jacobian.iter().zip(force) {
                 let terms = qfrc.iter_mut().zip(row);

@@ -128,14 +128,6 @@ pub fn check(model: &Model) -> Result<()> {
             .hint("set contype and conaffinity so that they do not collide"));
         }
     }
-    let flags = &model.opt.flags;
-    if model.neq > 0 && flags.constraint && flags.equality {
-        return Err(
-            Error::unsupported("equality constraints are not simulated yet")
-                .context("equality")
-                .hint("remove them, or switch them off with <flag equality=\"disable\"/>"),
-        );
-    }
     let mocap = (0..model.nbody).find(|&body| model.body_mocapid[body].is_some());
     if let Some(body) = mocap {
         return Err(Error::unsupported("mocap bodies are not supported yet")
