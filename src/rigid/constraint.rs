@@ -14,6 +14,7 @@ use crate::trace::{Mask, Var, select};
 
 use super::Context;
 use super::contact::{self, Touch};
+use super::coupling::Coupling;
 use super::equality::{self, Held};
 use super::kinematics::Kinematics;
 use super::slots::{self, Slots};
@@ -29,6 +30,8 @@ pub(super) struct Constraints {
     pub slots: Slots,
     /// Equality constraints.
     pub equalities: Vec<Held>,
+    /// Those of them that are between links, as they enter the solver.
+    pub couplings: Vec<Coupling>,
 }
 
 /// Masks per bit of [`State::active`], by what they belong to.
@@ -157,11 +160,13 @@ pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Co
     if has_limits(cx.model) {
         (0..cx.model.njnt).for_each(|joint| limit(cx, at, state, joint, &mut rows));
     }
+    let equalities = equality::equalities(cx, at, state);
     Constraints {
         rows,
         touches: contact::touches(cx, at),
         slots: slots::fill(cx, at, state),
-        equalities: equality::equalities(cx, at, state),
+        couplings: equalities.iter().filter_map(Held::coupling).collect(),
+        equalities,
     }
 }
 

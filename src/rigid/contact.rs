@@ -74,7 +74,7 @@ pub(super) struct Touch {
     /// Inverse regularization D of every edge.
     stiffness: Var,
     /// b
-    pub damping: Var,
+    damping: Var,
     /// k d (distance − margin), m/s².
     spring: Var,
 }
@@ -479,11 +479,12 @@ impl Touch {
     }
 
     /// The stiffness about the origin of the edges that push, and the force that it exerts at zero acceleration,
-    /// given `−c` as a motion of the link but for the spring's part.
+    /// given the velocity of its link.
     ///
     /// The edges of direction k with `s = D₊ + D₋` and `e = μ (D₊ − D₋)` are
     /// `s n nᵀ + μ² s t tᵀ + e (n tᵀ + t nᵀ)`.
-    pub(super) fn load(&self, pushes: &[Mask], drift: Motion) -> (Articulated, Force) {
+    pub(super) fn load(&self, pushes: &[Mask], cvel: Motion) -> (Articulated, Force) {
+        let drift = cvel * self.damping;
         let strength = |edge: usize| select(pushes[edge], self.stiffness, Var::ZERO);
         let [n, t1, t2] = self.axes();
         let (mut normal, mut with_normal, mut with_spin) = (Var::ZERO, Vec3::ZERO, Vec3::ZERO);
@@ -519,6 +520,47 @@ impl Touch {
         )
     }
 
+    /// `[dim][dim]` A factor F of the stiffness `C = F Fᵀ` that the edges that push make in the contact's directions.
+    ///
+    /// The two edges of friction direction k make a column. Both: `D (n + μ t)(n + μ t)ᵀ + D (n − μ t)(n − μ t)ᵀ`
+    /// is `2 D μ² t tᵀ + 2 D n nᵀ`, and its normal part goes to the column of the normal. One alone is a column as it is.
+    pub(super) fn factor(&self, pushes: &[Mask]) -> Vec<Vec<Var>> {
+        let root = self.stiffness.sqrt();
+        if self.dim == 1 {
+            return vec![vec![select(pushes[0], root, Var::ZERO)]];
+        }
+        let mut factor = vec![vec![Var::ZERO; self.dim]; self.dim];
+        let mut doubled = Var::ZERO;
+        for k in 1..self.dim {
+            let (plus, minus) = (pushes[2 * k - 2], pushes[2 * k - 1]);
+            let one_sided = select(plus, root, select(minus, -root, Var::ZERO));
+            factor[0][k] = select(plus & minus, Var::ZERO, one_sided);
+            let size = select(
+                plus & minus,
+                root * std::f64::consts::SQRT_2,
+                select(plus | minus, root, Var::ZERO),
+            );
+            factor[k][k] = size * self.friction[k - 1];
+            doubled += select(plus & minus, Var::from(2.0), Var::ZERO);
+        }
+        factor[0][0] = root * doubled.sqrt();
+        factor
+    }
+
+    /// `[dim]` The accelerations that it asks for, with their signs changed, given the velocities in its directions.
+    pub(super) fn offset(&self, velocity: &[Var]) -> Vec<Var> {
+        let mut offset: Vec<Var> = velocity.iter().map(|&v| v * self.damping).collect();
+        offset[0] += self.spring;
+        offset
+    }
+
+    /// The acceleration in its directions less those it asks for, given the acceleration and the velocity of its link.
+    pub(super) fn excess(&self, motion: Motion, cvel: Motion) -> Vec<Var> {
+        let mut excess = self.along(motion + cvel * self.damping);
+        excess[0] += self.spring;
+        excess
+    }
+
     /// The parts of a motion, relative to the origin, in the contact's directions: the normal and the friction's.
     pub(super) fn along(&self, motion: Motion) -> Vec<Var> {
         let [n, t1, t2] = self.axes();
@@ -534,11 +576,11 @@ impl Touch {
         (0..self.dim).map(along).collect()
     }
 
-    /// How far each edge exceeds its reference acceleration, given the accelerations in the contact's directions less
-    /// `c` but for the spring's part; and the size of the terms.
-    pub(super) fn residuals_of(&self, excess: &[Var]) -> (Vec<Var>, Var) {
-        let normal = excess[0] + self.spring;
-        let mut size = excess[0].abs() + self.spring.abs();
+    /// How far each edge exceeds its reference acceleration, given the excess in the contact's directions; and the size
+    /// of the terms.
+    fn residuals_of(&self, excess: &[Var]) -> (Vec<Var>, Var) {
+        let normal = excess[0];
+        let mut size = normal.abs() + self.spring.abs();
         if self.dim == 1 {
             return (vec![normal], size);
         }
@@ -576,11 +618,6 @@ impl Touch {
             force[k + 1] = (push[2 * k] - push[2 * k + 1]) * self.friction[k];
         }
         force
-    }
-
-    /// The regularization R of every edge.
-    pub(super) fn softness(&self) -> Var {
-        self.stiffness.max(MIN_VALUE).recip()
     }
 
     /// A force in the contact frame as a wrench on the link about the origin of its tree.

@@ -18,7 +18,7 @@
 //!
 //! Rows between a link and the static world are a stiffness of that link, a symmetric 6 × 6; a row of a single joint
 //! adds to the joint's block. Both are part of what is factored, at no extra cost. Rows between two links or joints
-//! couple branches, see [`slots`](super::slots).
+//! couple branches, see [`coupling`].
 
 use crate::math::{Articulated, Force, Mat3, Motion, Quat, Sym3, Vec3};
 use crate::model::{self, Model, Object};
@@ -27,8 +27,8 @@ use crate::trace::Var;
 use super::Context;
 use super::articulated::{JointBlocks, Loads};
 use super::constraint::{Law, Softness};
+use super::coupling::{self, Coupling, dot};
 use super::kinematics::{Frame, Kinematics};
-use super::slots::dot;
 use super::state::State;
 use super::tree::Tree;
 use super::velocity::{Velocity, ground, velocity};
@@ -421,9 +421,14 @@ impl Anchor {
 }
 
 impl Held {
-    /// Whether its rows couple two links or joints.
-    pub(super) fn is_coupling(&self) -> bool {
-        matches!(self.how, How::Coupled)
+    /// Its rows as a coupling, where they couple two links or joints.
+    pub(super) fn coupling(&self) -> Option<Coupling> {
+        matches!(self.how, How::Coupled).then(|| self.as_coupling())
+    }
+
+    fn as_coupling(&self) -> Coupling {
+        let rows = &self.rows;
+        Coupling::held(rows.jacobian.clone(), &rows.stiffness, &rows.aref)
     }
 
     /// The force of each row at accelerations (`[nv]`) and the motions of the links that belong to them.
@@ -431,7 +436,8 @@ impl Held {
         let rows = &self.rows;
         let along = match &self.how {
             How::Anchored(anchor) => anchor.along(motion[anchor.link]),
-            _ => rows.jacobian.iter().map(|row| dot(row, qacc)).collect(),
+            &How::Joint { dof, .. } => vec![qacc[dof]],
+            How::Coupled => return self.as_coupling().force(qacc),
         };
         let asked = rows.aref.iter().zip(&rows.stiffness);
         let pulls = along.into_iter().zip(asked);
@@ -446,10 +452,7 @@ impl Held {
             wrenches[anchor.link] += anchor.wrench(force);
             return;
         }
-        for (row, &force) in self.rows.jacobian.iter().zip(force) {
-            let terms = qfrc.iter_mut().zip(row);
-            terms.for_each(|(qfrc, &arm)| *qfrc += arm * force);
-        }
+        coupling::push(&self.rows.jacobian, force, qfrc);
     }
 
     /// Adds rows that do not couple to what is factored: `Jᵀ D J` to the inertias and blocks, `Jᵀ D aref` to the

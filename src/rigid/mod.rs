@@ -21,6 +21,7 @@ mod bias;
 pub mod collision;
 mod constraint;
 mod contact;
+mod coupling;
 mod equality;
 mod external;
 mod free_body;

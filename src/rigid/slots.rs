@@ -1,10 +1,7 @@
 //! Contacts between two links that move: a few slots, in which the deepest contacts stand.
 //!
-//! Such a contact couples two branches of a tree, or two trees, so it cannot be folded into one link's inertia. It is
-//! a correction of low rank instead (Woodbury, Inverting modified matrices, 1950). With H all that is folded in, J the
-//! edges that push and R = D⁻¹ their regularization, the accelerations are those without them, y₀, plus `H⁻¹ Jᵀ λ`,
-//! where `(J H⁻¹ Jᵀ + R) λ = c − J y₀`. Each direction of a slot costs one more solve on the same factorization, so
-//! there are few slots; a model with few possible contacts has one for each.
+//! Such a contact is a [`Coupling`]: each of its directions costs a solve, so there are few slots; a model with few
+//! possible contacts has one for each.
 //!
 //! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs.
 
@@ -13,8 +10,8 @@ use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
 use super::Context;
-use super::articulated::Response;
 use super::contact::{self, Guest, Touch, edges};
+use super::coupling::{Coupling, dot};
 use super::kinematics::Kinematics;
 use super::state::State;
 use super::tree::Tree;
@@ -36,8 +33,8 @@ pub(super) struct Slot {
     pub index: Bits,
     /// `[dim][nv]` Jacobians of its normal and friction directions.
     pub jacobian: Vec<Vec<Var>>,
-    /// `[dim]` `b J qvel`: the reference acceleration, less the spring's part, with its sign changed.
-    drift: Vec<Var>,
+    /// `[dim]` The accelerations that it asks for, with their signs changed.
+    offset: Vec<Var>,
 }
 
 /// The slots of a world.
@@ -137,15 +134,12 @@ fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Sl
             }
         }
     }
-    let drift = jacobian
-        .iter()
-        .map(|row| dot(row, &state.qvel) * touch.damping)
-        .collect();
+    let velocity: Vec<Var> = jacobian.iter().map(|row| dot(row, &state.qvel)).collect();
     Slot {
+        offset: touch.offset(&velocity),
         touch,
         index: guest.index,
         jacobian,
-        drift,
     }
 }
 
@@ -179,121 +173,19 @@ fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
         .collect()
 }
 
-/// Scalar product that skips constant zeros.
-pub(super) fn dot(a: &[Var], b: &[Var]) -> Var {
-    a.iter().zip(b).map(|(&a, &b)| a * b).sum()
-}
-
 impl Slot {
-    /// The accelerations along its directions less those it asks for, but for the spring's part.
+    /// The contact as a coupling when these edges push.
+    pub(super) fn coupling(&self, pushes: &[Mask]) -> Coupling {
+        Coupling {
+            jacobian: self.jacobian.clone(),
+            offset: self.offset.clone(),
+            factor: self.touch.factor(pushes),
+        }
+    }
+
+    /// The accelerations along its directions less those it asks for.
     pub(super) fn excess(&self, x: &[Var]) -> Vec<Var> {
-        let rows = self.jacobian.iter().zip(&self.drift);
-        rows.map(|(row, &drift)| dot(row, x) + drift).collect()
+        let rows = self.jacobian.iter().zip(&self.offset);
+        rows.map(|(row, &offset)| dot(row, x) + offset).collect()
     }
-
-    /// Its edges in terms of its directions: coefficient of each.
-    fn edges(&self) -> Vec<Vec<(usize, Var)>> {
-        if self.touch.dim == 1 {
-            return vec![vec![(0, Var::ONE)]];
-        }
-        let both = |k: usize| {
-            let mu = self.touch.friction[k];
-            [mu, -mu].map(|mu| vec![(0, Var::ONE), (k + 1, mu)])
-        };
-        (0..self.touch.dim - 1).flat_map(both).collect()
-    }
-}
-
-impl Slots {
-    /// Adds to a response what the edges that push change in it. `respond` gives the response to generalized forces
-    /// alone, with all else folded in.
-    pub(super) fn correct(
-        &self,
-        found: &mut Response,
-        pushes: &[&[Mask]],
-        respond: impl Fn(&[Var]) -> Response,
-    ) {
-        let directions: Vec<&Vec<Var>> =
-            self.slots.iter().flat_map(|slot| &slot.jacobian).collect();
-        let responses: Vec<Response> = directions.iter().map(|row| respond(row)).collect();
-        let count = directions.len();
-        let mut compliance = vec![vec![Var::ZERO; count]; count];
-        for i in 0..count {
-            for j in i..count {
-                let entry = dot(directions[i], &responses[j].x);
-                (compliance[i][j], compliance[j][i]) = (entry, entry);
-            }
-        }
-
-        // The system of edges; those that do not push are rows of the identity.
-        let mut edges: Vec<Vec<(usize, Var)>> = Vec::new();
-        let (mut pushing, mut rest) = (Vec::new(), Vec::new());
-        let (mut softness, mut first) = (Vec::new(), 0);
-        for (slot, pushes) in self.slots.iter().zip(pushes) {
-            let (residuals, _) = slot.touch.residuals_of(&slot.excess(&found.x));
-            let own = slot.edges();
-            edges.extend(own.into_iter().map(|edge| {
-                edge.into_iter()
-                    .map(|(direction, factor)| (first + direction, factor))
-                    .collect::<Vec<_>>()
-            }));
-            pushing.extend_from_slice(pushes);
-            rest.extend(residuals.into_iter().map(|residual| -residual));
-            softness.extend(vec![slot.touch.softness(); pushes.len()]);
-            first += slot.touch.dim;
-        }
-        let entry = |i: usize, j: usize| -> Var {
-            let column = |row: usize| -> Var {
-                edges[j]
-                    .iter()
-                    .map(|&(k, factor)| compliance[row][k] * factor)
-                    .sum()
-            };
-            edges[i].iter().map(|&(k, factor)| column(k) * factor).sum()
-        };
-        let n = edges.len();
-        let matrix: Vec<Vec<Var>> = (0..n)
-            .map(|i| {
-                let coupled = |j: usize| select(pushing[i] & pushing[j], entry(i, j), Var::ZERO);
-                let own = select(pushing[i], entry(i, i) + softness[i], Var::ONE);
-                (0..i).map(coupled).chain([own]).collect()
-            })
-            .collect();
-        let load = |i: usize| select(pushing[i], rest[i], Var::ZERO);
-        let force = solve(matrix, (0..n).map(load).collect());
-
-        for (k, response) in responses.iter().enumerate() {
-            let along = edges.iter().zip(&force).flat_map(|(edge, &force)| {
-                let own = edge.iter().filter(move |(direction, _)| *direction == k);
-                own.map(move |&(_, factor)| factor * force)
-            });
-            let along: Var = along.sum();
-            let changes = found.x.iter_mut().zip(&response.x);
-            changes.for_each(|(x, &change)| *x += change * along);
-            let changes = found.motion.iter_mut().zip(&response.motion);
-            changes.for_each(|(motion, &change)| *motion += change * along);
-        }
-    }
-}
-
-/// Solves a symmetric positive definite system, given its lower triangle, by `LDLᵀ`.
-fn solve(mut a: Vec<Vec<Var>>, mut x: Vec<Var>) -> Vec<Var> {
-    let n = x.len();
-    let mut inverse = Vec::with_capacity(n);
-    for i in 0..n {
-        inverse.push(a[i][i].recip());
-        for row in i + 1..n {
-            let factor = a[row][i] * inverse[i];
-            let pivots: Vec<Var> = (i + 1..=row).map(|column| a[column][i]).collect();
-            let entries = a[row][i + 1..].iter_mut().zip(pivots);
-            entries.for_each(|(entry, pivot)| *entry -= pivot * factor);
-            let reduced = factor * x[i];
-            x[row] -= reduced;
-        }
-    }
-    for i in (0..n).rev() {
-        let known: Var = (i + 1..n).map(|row| a[row][i] * x[row]).sum();
-        x[i] = (x[i] - known) * inverse[i];
-    }
-    x
 }

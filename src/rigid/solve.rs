@@ -17,7 +17,7 @@ use super::articulated::{self, JointBlocks};
 use super::articulated::{Loads, Response};
 use super::constraint::{Constraints, Split};
 use super::contact::Touch;
-use super::equality::Equality;
+use super::coupling::{self, Coupling};
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
 use super::{Context, bias};
@@ -186,34 +186,48 @@ impl Problem<'_> {
         }
         let mut loads = Loads::of(self.inertia);
         for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
-            let (k, p) = touch.load(edges, self.cvel[touch.link] * touch.damping);
+            let (k, p) = touch.load(edges, self.cvel[touch.link]);
             loads.k[touch.link] = loads.k[touch.link] + k;
             loads.p[touch.link] += p;
         }
         for held in &constraints.equalities {
             held.load(cx, &mut loads, &mut blocks, &mut tau);
         }
-        let at = self.kinematics;
-        let mut found = articulated::respond(cx, at, loads.clone(), &blocks, &tau);
-        loads.p.fill(Force::ZERO);
-        let couplings: Vec<&Equality> = constraints
-            .equalities
-            .iter()
-            .filter(|held| held.is_coupling())
-            .map(|held| &held.rows)
-            .collect();
-        constraints
-            .slots
-            .correct(&mut found, &split.slots, &couplings, |qfrc: &[Var]| {
-                articulated::respond(cx, at, loads.clone(), &blocks, qfrc)
-            });
-        found
+        let slots = constraints.slots.slots.iter().zip(&split.slots);
+        let mut couplings: Vec<Coupling> =
+            slots.map(|(slot, edges)| slot.coupling(edges)).collect();
+        couplings.extend(constraints.couplings.iter().cloned());
+        self.minimum(cx, loads, &blocks, &tau, &couplings)
     }
 
-    /// The acceleration of a contact's link in the contact's directions, less the one it asks for but for the
-    /// spring's part.
+    /// The solution x of `(M + B + Jᵀ C J) x = τ − Jᵀ C c`, with M and other forces given by loads, B by blocks, and J,
+    /// C and c by couplings.
+    fn minimum(
+        &self,
+        cx: &Context<'_>,
+        mut loads: Loads,
+        blocks: &JointBlocks,
+        tau: &[Var],
+        couplings: &[Coupling],
+    ) -> Response {
+        let at = self.kinematics;
+        let found = articulated::respond(cx, at, loads.clone(), blocks, tau);
+        if couplings.is_empty() {
+            return found;
+        }
+        loads.p.fill(Force::ZERO);
+        let x = coupling::correct(&found.x, couplings, |qfrc: &[Var]| {
+            articulated::respond(cx, at, loads.clone(), blocks, qfrc)
+        });
+        Response {
+            motion: articulated::motions(cx, at, &x),
+            x,
+        }
+    }
+
+    /// The acceleration of a contact's link in the contact's directions, less the one it asks for.
     fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
-        touch.along(motion[touch.link] + self.cvel[touch.link] * touch.damping)
+        touch.excess(motion[touch.link], self.cvel[touch.link])
     }
 
     /// The states that the rows should be in at these accelerations, given those that they are in.
@@ -261,10 +275,7 @@ impl Problem<'_> {
         let terms = qfrc.iter_mut().zip(direct);
         terms.for_each(|(qfrc, direct)| *qfrc += direct);
         for (slot, force) in constraints.slots.slots.iter().zip(in_slots) {
-            for (row, &force) in slot.jacobian.iter().zip(force) {
-                let terms = qfrc.iter_mut().zip(row);
-                terms.for_each(|(qfrc, &arm)| *qfrc += arm * force);
-            }
+            coupling::push(&slot.jacobian, force, &mut qfrc);
         }
         for (row, state) in constraints.rows.iter().zip(&states.rows) {
             let (stiffness, force) = row.load(state);

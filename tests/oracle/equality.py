@@ -1,10 +1,12 @@
 """Equality constraints as MuJoCo has them: rows, forces, and one step, in states of each model.
 
-equality.py [--states N] [--seed S] [--integrator NAME]... MODEL.xml...
+equality.py [--states N] [--seed S] [--integrator NAME]... [--steps N] MODEL.xml...
 
 Prints a list with one object per model and integrator, as contact.py does. The first half of the states comes from
 rollouts of random actions, where the constraints nearly hold; the others are random, so that they are broken by far.
-For each state there are also the rows of equality constraints, `cfrc_ext`, `cfrc_int` and `sensordata`.
+For each state there are also the rows of equality constraints, `cfrc_ext`, `sensordata` and
+`cfrc_int` but for the world's. `--steps`: also how far the constraints are broken at most in as many further steps from
+each state of the first half, and the positions after them.
 """
 
 import argparse
@@ -49,12 +51,19 @@ def rows(model, data):
     return np.column_stack([*columns, jacobian])[: data.ne].tolist()
 
 
-def step(model, integrator, count, seed):
+def step_on(model, data):
+    """Takes a step; returns how far the constraints were broken at its start."""
+    mujoco.mj_step(model, data)
+    return float(np.linalg.norm(data.efc_pos[: data.ne]))
+
+
+def step(model, integrator, count, seed, steps):
     model.opt.integrator = INTEGRATORS[integrator]
     inputs = states(model, count, seed)
     converge(model)
     data = mujoco.MjData(model)
-    out = {name: [] for name in [*BEFORE, *AFTER, "next_qpos", "next_qvel", "next_act", "ncon", "rows"]}
+    others = "next_qpos next_qvel next_act ncon rows broken last_qpos".split()
+    out = {name: [] for name in [*BEFORE, *AFTER, *others]}
     for k in range(count):
         mujoco.mj_resetData(model, data)
         for name in INPUTS[:4]:
@@ -69,9 +78,13 @@ def step(model, integrator, count, seed):
         mujoco.mj_rnePostConstraint(model, data)
         for name in AFTER:
             out[name].append(getattr(data, name).ravel().tolist())
+        out["cfrc_int"][-1] = out["cfrc_int"][-1][6:]
         mujoco.mj_step(model, data)
         for name in ["qpos", "qvel", "act"]:
             out["next_" + name].append(getattr(data, name).tolist())
+        if k < count // 2 and steps:
+            out["broken"].append(max(step_on(model, data) for _ in range(steps)))
+            out["last_qpos"].append(data.qpos.tolist())
     return {"integrator": integrator, **{k: v.tolist() for k, v in inputs.items()}, **out}
 
 
@@ -80,13 +93,14 @@ def main():
     parser.add_argument("--states", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--integrator", action="append", choices=list(INTEGRATORS))
+    parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("models", nargs="+")
     args = parser.parse_args()
     out = []
     for path in args.models:
         for integrator in args.integrator or ["Euler"]:
             model = mujoco.MjModel.from_xml_path(path)
-            out.append({"path": path, **step(model, integrator, args.states, args.seed)})
+            out.append({"path": path, **step(model, integrator, args.states, args.seed, args.steps)})
     json.dump(out, sys.stdout)
 
 
