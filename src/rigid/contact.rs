@@ -303,12 +303,12 @@ pub fn count(model: &Model) -> usize {
         .sum()
 }
 
-/// Whether one of the geoms is fixed in the world.
+/// Whether one of the geoms is fixed in the world or to a mocap body.
 fn is_touch(model: &Model, candidate: &Candidate) -> bool {
     candidate
         .geoms
         .iter()
-        .any(|&geom| model.body_weldid[model.geom_bodyid[geom]] == 0)
+        .any(|&geom| model.body_treeid[model.geom_bodyid[geom]].is_none())
 }
 
 /// How many rows the contacts of links with the static world can have at most.

@@ -100,6 +100,7 @@ fn semi_implicit(cx: &Context<'_>, state: &State, now: &Forward, qacc: &[Var]) -
         qvel,
         time: state.time + dt,
         active: now.active.clone(),
+        ..state.clone()
     }
 }
 
@@ -157,8 +158,8 @@ fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> (
                 qpos: positions(cx, &state.qpos, &rates[0], reach),
                 qvel: along(&state.qvel, &rates[1], reach),
                 act: along(&state.act, &rates[2], reach),
-                time: state.time,
                 active: there.active,
+                ..state.clone()
             };
             (
                 next,
@@ -173,6 +174,7 @@ fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> (
         act: actuation::advance(cx, &now.transmission, &state.act, &mean[2]),
         time: state.time + dt,
         active: stage.active,
+        ..state.clone()
     };
     (next, last)
 }

@@ -209,7 +209,7 @@ pub fn forward(
 pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
     let tree = Tree::new(model);
     let cx = Context::new(model, parameters, &tree);
-    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, state));
     let velocity = stage("velocity", || {
         velocity::velocity(&cx, &kinematics, &state.qvel)
     });
@@ -275,7 +275,7 @@ impl Smooth {
 }
 
 fn smooth(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Smooth {
-    let kinematics = stage("kinematics", || kinematics::kinematics(cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(cx, state));
     let inertia = stage("inertia", || inertia::inertia(cx, &kinematics));
     let velocity = stage("velocity", || {
         velocity::velocity(cx, &kinematics, &state.qvel)

@@ -39,6 +39,8 @@ fn record(model: &Model) -> Held {
         ("qpos", state.qpos),
         ("qvel", state.qvel),
         ("act", state.act),
+        ("mocap_pos", state.mocap_pos),
+        ("mocap_quat", state.mocap_quat),
         ("ctrl", ctrl),
         ("qfrc", qfrc),
         ("xfrc", xfrc),
@@ -287,6 +289,18 @@ fn held_bodies() {
 #[test]
 fn gears() {
     matches_mujoco("gears", &["Euler", "implicitfast"]);
+}
+
+/// Mocap bodies that hold and push others, and carry a joint.
+#[test]
+fn dragged() {
+    matches_mujoco("dragged", &["Euler", "RK4"]);
+}
+
+/// All forms with all defaults, several of them against each other.
+#[test]
+fn every_form() {
+    matches_mujoco("equalities", &["Euler"]);
 }
 
 #[test]

@@ -34,7 +34,17 @@ def states(model, count, seed):
     for joint in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE):
         q = model.jnt_qposadr[joint]
         far["qpos"][:, q : q + 3] = model.qpos0[q : q + 3] + far["qpos"][:, q : q + 3] / 30
-    return {k: np.concatenate([near[k], far[k].reshape(count - half, -1)]) for k in INPUTS}
+    both = {k: np.concatenate([near[k], far[k].reshape(count - half, -1)]) for k in INPUTS}
+    return {**both, **mocap_poses(model, count, seed)}
+
+
+def mocap_poses(model, count, seed):
+    """Mocap bodies are near where the model puts them; their quaternions are not of unit length."""
+    rng = np.random.default_rng(seed + 1)
+    bodies = np.flatnonzero(model.body_mocapid >= 0)
+    pos = model.body_pos[bodies] + 0.05 * rng.normal(size=(count, model.nmocap, 3))
+    quat = model.body_quat[bodies] + 0.1 * rng.normal(size=(count, model.nmocap, 4))
+    return {"mocap_pos": pos.reshape(count, -1), "mocap_quat": quat.reshape(count, -1)}
 
 
 def rows(model, data):
@@ -70,6 +80,8 @@ def step(model, integrator, count, seed, steps):
             getattr(data, name)[:] = inputs[name][k]
         data.qfrc_applied[:] = inputs["qfrc"][k]
         data.xfrc_applied[:] = inputs["xfrc"][k].reshape(-1, 6)
+        data.mocap_pos[:] = inputs["mocap_pos"][k].reshape(-1, 3)
+        data.mocap_quat[:] = inputs["mocap_quat"][k].reshape(-1, 4)
         mujoco.mj_forward(model, data)
         for name in BEFORE:
             out[name].append(getattr(data, name).ravel().tolist())
