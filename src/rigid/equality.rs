@@ -49,18 +49,40 @@ pub struct Equality {
     pub aref: Vec<Var>,
     /// Force of each row, N or N·m (`efc_force`).
     pub force: Vec<Var>,
-    /// The points at which the forces of a connection or weld act.
-    pub(super) ends: Option<[End; 2]>,
+    /// Where the forces of a connection or weld act; none for joints.
+    grip: Option<Grip>,
+}
+
+/// The two sides of a connection or weld.
+#[derive(Clone, Copy, Debug)]
+struct Grip {
+    ends: [End; 2],
+    /// The rotational part of a weld.
+    turn: Option<Turn>,
 }
 
 /// A frame that a connection or weld holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct End {
-    pub body: usize,
+struct End {
+    body: usize,
     /// The link that carries it; none in the static world.
     link: Option<usize>,
     /// The frame; its offset is relative to the origin of the link's tree.
-    pub frame: Frame,
+    frame: Frame,
+}
+
+impl Equality {
+    /// The bodies that a connection or weld acts on, and its wrench on each about the origin of the body's tree.
+    pub(super) fn wrenches(&self) -> Vec<(usize, Force)> {
+        let Some(Grip { ends, turn }) = self.grip else {
+            return Vec::new();
+        };
+        let force = Vec3::from_slice(&self.force);
+        let torque = turn.map_or(Vec3::ZERO, |turn| turn.torque(&self.force));
+        let on = |end: End| Force::acting_at(end.frame.offset, torque, force);
+        let [first, second] = ends;
+        vec![(first.body, on(first)), (second.body, -on(second))]
+    }
 }
 
 /// How the rows of a constraint enter the problem.
@@ -173,7 +195,7 @@ fn of_joints(cx: &Context<'_>, state: &State, id: usize) -> Held {
             stiffness: vec![law.strength(inverse_inertia)],
             aref: vec![law.reference(moving, pos)],
             force: Vec::new(),
-            ends: None,
+            grip: None,
         },
         how,
     }
@@ -239,7 +261,7 @@ fn of_frames(cx: &Context<'_>, at: &Kinematics, state: &State, id: usize) -> Opt
             pos,
             jacobian,
             force: Vec::new(),
-            ends: Some(ends),
+            grip: Some(Grip { ends, turn }),
         },
         how,
     })
@@ -376,6 +398,11 @@ impl Turn {
         }
     }
 
+    /// `Gᵀ f`: the torque of forces in the rows of a weld on the first body.
+    fn torque(&self, force: &[Var]) -> Vec3 {
+        self.jacobian.transposed_mul(Vec3::from_slice(&force[3..]))
+    }
+
     /// `D GᵀG`: since `(c_w − [v]×)ᵀ (c_w − [v]×) = |c|² 1 − v vᵀ`, turned into the world by R.
     fn squared(&self, d: Var) -> Sym3 {
         let weight = d * self.half.square();
@@ -401,10 +428,7 @@ impl Anchor {
 
     /// `Jᵀ f`: the wrench of forces in the rows on the link, about its tree's origin.
     fn wrench(&self, force: &[Var]) -> Force {
-        let turned = self
-            .turn
-            .map(|turn| turn.jacobian.transposed_mul(Vec3::from_slice(&force[3..])));
-        let torque = turned.unwrap_or(Vec3::ZERO);
+        let torque = self.turn.map_or(Vec3::ZERO, |turn| turn.torque(force));
         let wrench = Force::acting_at(self.point, torque, Vec3::from_slice(force));
         wrench * Var::from(self.sign)
     }

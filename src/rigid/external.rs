@@ -4,7 +4,6 @@ use crate::math::{Force, Motion, Vec3};
 use crate::trace::Var;
 
 use super::bias::newton_euler;
-use super::equality::End;
 use super::state::{Applied, State};
 use super::subtree::Bodies;
 use super::velocity::{ground, velocity};
@@ -88,21 +87,10 @@ fn external(bodies: &Bodies<'_>, applied: &Applied, forward: &Forward) -> Vec<Fo
         }
     }
     for held in &forward.equalities {
-        let Some([first, second]) = &held.ends else {
-            continue;
-        };
-        // As MuJoCo has it, the rotational rows of a weld count as a torque in world axes.
-        let force = Vec3::from_slice(&held.force);
-        let torque = match held.force.get(3..) {
-            Some(rotation @ [_, ..]) => Vec3::from_slice(rotation),
-            _ => Vec3::ZERO,
-        };
-        let on = |end: &End| Force::acting_at(end.frame.offset, torque, force);
-        if first.body != 0 {
-            sum[first.body] += on(first);
-        }
-        if second.body != 0 {
-            sum[second.body] -= on(second);
+        for (body, wrench) in held.wrenches() {
+            if body != 0 {
+                sum[body] += wrench;
+            }
         }
     }
     sum
