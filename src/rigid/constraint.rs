@@ -53,10 +53,17 @@ impl Constraints {
             && self.equalities.is_empty()
     }
 
+    /// Whether a contact has an elliptic cone.
+    pub(super) fn is_elliptic(&self) -> bool {
+        let slots = self.slots.slots.iter().map(|slot| &slot.touch);
+        let mut all = self.touches.iter().chain(slots);
+        all.any(|touch| touch.elliptic.is_some())
+    }
+
     /// In which worlds each row counts, a mask per bit of [`State::active`].
     pub(super) fn present(&self) -> Vec<Mask> {
         let rows = self.rows.iter().map(|row| (row.bits(), row.present));
-        let of = |touch: &Touch| (contact::edges(touch.dim), touch.present);
+        let of = |touch: &Touch| (touch.bits(), touch.present);
         let touches = self.touches.iter().map(of);
         let slots = self.slots.slots.iter().map(|slot| of(&slot.touch));
         rows.chain(touches)
@@ -73,7 +80,7 @@ impl Constraints {
             first
         };
         let rows = self.rows.iter().map(|row| take(row.bits())).collect();
-        let mut edges = |touch: &Touch| take(contact::edges(touch.dim));
+        let mut edges = |touch: &Touch| take(touch.bits());
         let touches = self.touches.iter().map(&mut edges).collect();
         let slots = self.slots.slots.iter();
         Split {
@@ -122,6 +129,20 @@ impl Row {
                 (select(upper | lower, Var::ZERO, self.stiffness), force)
             }
         }
+    }
+
+    /// Whether at accelerations x its force is that of a given state, up to a part of the terms' size.
+    pub(super) fn agrees(&self, x: &[Var], state: &[Mask], part: Var) -> Mask {
+        let along = self.along(x);
+        let pull = self.stiffness * (self.aref - along);
+        let (stiffness, force) = self.load(state);
+        let taken = stiffness * (self.aref - along) + force;
+        let exact = match self.bound {
+            None => pull.max(0.0),
+            Some(bound) => pull.clamp(-bound, bound),
+        };
+        let size = self.stiffness * (along.abs() + self.aref.abs());
+        !(taken - exact).abs().gt(part * size)
     }
 
     /// The state it should be in at accelerations x, given the one it is in. `slack` is the part of the terms' size

@@ -1,19 +1,15 @@
-//! Contacts: the parameters that two geoms share, the softness of each point, and what it does to a link
-//! (`mj_collision`'s parameters, `mj_instantiateContact`, `mj_contactForce`).
-//!
-//! A contact with friction is a pyramid of edges: with the normal n and friction directions t_k of coefficient μ_k,
-//! the rows `n ± μ_k t_k`, each one-sided and of the same regularization. All edges of a contact ask for one
-//! acceleration of its point: with the relative velocity v there, `c = −b v − k d (distance − margin) n`. So the edges
-//! that push make a stiffness of the relative motion at the point, a symmetric 6 × 6, and a force that is this
-//! stiffness times c: no row of a Jacobian is ever formed.
+//! Contacts: which geoms may touch, the parameters that two geoms share, and the softness of each point
+//! (`mj_collision`'s parameters, `mj_instantiateContact`). What a contact does to a link is its cone's matter.
 
-use crate::math::{Articulated, Force, MIN_VALUE, Mat3, Motion, Sym3, Vec3};
-use crate::model::{Geom, Model};
+use crate::math::{MIN_VALUE, Mat3, Vec3};
+use crate::model::{Cone, Geom, Model};
 use crate::trace::{Bits, Carry, Mask, Slot, Var, select, when};
 
 use super::Context;
 use super::collision::{self, Candidate, Point, Shape};
+use super::cone::state_bits;
 use super::constraint::{Constraints, Law, Softness};
+use super::elliptic::Elliptic;
 use super::kinematics::Kinematics;
 
 /// The smallest coefficient of friction (`mjMINMU`).
@@ -71,12 +67,14 @@ pub(super) struct Touch {
     pub present: Mask,
     /// Coefficients in the friction directions: two tangents, spin, two rolls.
     pub friction: [Var; 5],
-    /// Inverse regularization D of every edge.
-    stiffness: Var,
+    /// Inverse regularization D of every edge; of the normal of an elliptic cone.
+    pub stiffness: Var,
     /// b
-    damping: Var,
+    pub damping: Var,
     /// k d (distance − margin), m/s².
-    spring: Var,
+    pub spring: Var,
+    /// Its cone, if that is elliptic.
+    pub elliptic: Option<Elliptic>,
 }
 
 /// What two geoms share.
@@ -84,6 +82,8 @@ pub(super) struct Touch {
 struct Shared {
     friction: [Var; 5],
     softness: Softness,
+    /// `solref` of the friction directions of an elliptic cone, where it differs.
+    slip_solref: Option<[f64; 2]>,
     margin: Var,
     gap: Var,
     /// Sums of both bodies' inverse inertias at `qpos0`: translation, rotation.
@@ -99,11 +99,6 @@ impl Carry for Shared {
         self.gap.slots(visit);
         self.inverse_weight.slots(visit);
     }
-}
-
-/// The number of rows of a contact under the pyramidal cone.
-pub(super) fn edges(dim: usize) -> usize {
-    if dim == 1 { 1 } else { 2 * (dim - 1) }
 }
 
 /// All possible contacts of links with the static world, in MuJoCo's order.
@@ -311,9 +306,16 @@ fn is_touch(model: &Model, candidate: &Candidate) -> bool {
         .any(|&geom| model.body_treeid[model.geom_bodyid[geom]].is_none())
 }
 
-/// How many rows the contacts of links with the static world can have at most.
+/// Whether contacts with friction have elliptic cones.
+pub(super) fn is_elliptic(model: &Model) -> bool {
+    model.opt.cone == Cone::Elliptic
+}
+
+/// How many bits the states of the contacts of links with the static world take.
 pub(super) fn capacity(model: &Model) -> usize {
-    let rows = |candidate: &Candidate| edges(candidate.condim) * point_count(model, candidate);
+    let rows = |candidate: &Candidate| {
+        state_bits(candidate.condim, is_elliptic(model)) * point_count(model, candidate)
+    };
     let all = candidates(model);
     let touches = all.iter().filter(|candidate| is_touch(model, candidate));
     touches.map(rows).sum()
@@ -357,6 +359,7 @@ fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
                 solref: candidate.solref.map(Var::from),
                 solimp: candidate.solimp.map(Var::from),
             },
+            slip_solref: Some(candidate.solreffriction).filter(|given| *given != [0.0; 2]),
             margin: candidate.margin.into(),
             gap: candidate.gap.into(),
             inverse_weight,
@@ -371,6 +374,7 @@ fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
     Shared {
         friction: [slide, slide, spin, roll, roll].map(|mu| mu.max(MIN_FRICTION)),
         softness,
+        slip_solref: None,
         margin: parameters.geom_margin[a] + parameters.geom_margin[b],
         gap: parameters.geom_gap[a] + parameters.geom_gap[b],
         inverse_weight,
@@ -416,7 +420,7 @@ fn mixed(cx: &Context<'_>, a: usize, b: usize) -> ([Var; 3], Softness) {
 /// The constraint of one point.
 ///
 /// The regularization of an edge is `2 μ² R` with the first tangent's μ and R, that of a frictionless contact scaled
-/// by `1 + μ²` (`mj_diagApprox`, `mj_makeImpedance`).
+/// by `1 + μ²`; the normal of an elliptic cone has a frictionless contact's (`mj_diagApprox`, `mj_makeImpedance`).
 fn touch(
     cx: &Context<'_>,
     (geoms, dim): ([usize; 2], usize),
@@ -427,12 +431,23 @@ fn touch(
     let violation = point.distance - shared.margin;
     let law = Law::new(cx, &shared.softness, violation);
     let translation = shared.inverse_weight[0];
-    let stiffness = if dim == 1 {
+    let impratio = cx.model.opt.impratio;
+    let has_ellipse = dim > 1 && is_elliptic(cx.model);
+    let stiffness = if dim == 1 || has_ellipse {
         law.strength(translation)
     } else {
         let squared = shared.friction[0].square();
-        law.strength(translation * (1.0 + squared)) / (2.0 * squared / cx.model.opt.impratio)
+        law.strength(translation * (1.0 + squared)) / (2.0 * squared / impratio)
     };
+    let elliptic = has_ellipse.then(|| {
+        let slip = shared.slip_solref.map(|solref| Softness {
+            solref: solref.map(Var::from),
+            ..shared.softness.clone()
+        });
+        let mut cone = Elliptic::new(&shared.friction[..dim - 1], stiffness, impratio);
+        cone.slip_damping = slip.map(|softness| Law::new(cx, &softness, violation).damping);
+        cone
+    });
     Touch {
         geoms,
         dim,
@@ -447,6 +462,7 @@ fn touch(
         stiffness,
         damping: law.damping,
         spring: law.stiffness * law.impedance * violation,
+        elliptic,
     }
 }
 
@@ -465,165 +481,5 @@ fn tidy(frame: [Vec3; 3]) -> [Vec3; 3] {
             [normal, across(frame[1]), across(frame[2])]
         }
         _ => frame,
-    }
-}
-
-impl Touch {
-    /// The axes of the contact frame such that a force along them acts on the link.
-    fn axes(&self) -> [Vec3; 3] {
-        if self.is_second {
-            self.frame
-        } else {
-            self.frame.map(|axis| -axis)
-        }
-    }
-
-    /// The stiffness about the origin of the edges that push, and the force that it exerts at zero acceleration,
-    /// given the velocity of its link.
-    ///
-    /// The edges of direction k with `s = D₊ + D₋` and `e = μ (D₊ − D₋)` are
-    /// `s n nᵀ + μ² s t tᵀ + e (n tᵀ + t nᵀ)`.
-    pub(super) fn load(&self, pushes: &[Mask], cvel: Motion) -> (Articulated, Force) {
-        let drift = cvel * self.damping;
-        let strength = |edge: usize| select(pushes[edge], self.stiffness, Var::ZERO);
-        let [n, t1, t2] = self.axes();
-        let (mut normal, mut with_normal, mut with_spin) = (Var::ZERO, Vec3::ZERO, Vec3::ZERO);
-        let (mut lin, mut ang) = (Sym3::zero(), Sym3::zero());
-        if self.dim == 1 {
-            normal = strength(0);
-        }
-        for (k, axis) in [t1, t2, n, t1, t2]
-            .into_iter()
-            .enumerate()
-            .take(self.dim - 1)
-        {
-            let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
-            let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
-            normal += plus + minus;
-            if k < 2 {
-                // The part n tᵀ + t nᵀ is added below.
-                lin = lin + Sym3::outer_scaled(axis * own, axis);
-                with_normal += axis * shared;
-            } else {
-                ang = ang + Sym3::outer_scaled(axis * own, axis);
-                with_spin += axis * shared;
-            }
-        }
-        let across = Sym3::outer_scaled(n, with_normal) + Sym3::outer_scaled(with_normal, n);
-        lin = lin + Sym3::outer_scaled(n * normal, n) + across;
-        let cross = Mat3::from_columns(with_spin * n.x, with_spin * n.y, with_spin * n.z);
-        let about_point = Articulated { ang, cross, lin };
-        let force = about_point * Motion::new(drift.ang, drift.at(self.pos) + n * self.spring);
-        (
-            about_point.about_origin(self.pos),
-            Force::acting_at(self.pos, force.ang, force.lin),
-        )
-    }
-
-    /// `[dim][dim]` A factor F of the stiffness `C = F Fᵀ` that the edges that push make in the contact's directions.
-    ///
-    /// The two edges of friction direction k make a column. Both: `D (n + μ t)(n + μ t)ᵀ + D (n − μ t)(n − μ t)ᵀ`
-    /// is `2 D μ² t tᵀ + 2 D n nᵀ`, and its normal part goes to the column of the normal. One alone is a column as it is.
-    pub(super) fn factor(&self, pushes: &[Mask]) -> Vec<Vec<Var>> {
-        let root = self.stiffness.sqrt();
-        if self.dim == 1 {
-            return vec![vec![select(pushes[0], root, Var::ZERO)]];
-        }
-        let mut factor = vec![vec![Var::ZERO; self.dim]; self.dim];
-        let mut doubled = Var::ZERO;
-        for k in 1..self.dim {
-            let (plus, minus) = (pushes[2 * k - 2], pushes[2 * k - 1]);
-            let one_sided = select(plus, root, select(minus, -root, Var::ZERO));
-            factor[0][k] = select(plus & minus, Var::ZERO, one_sided);
-            let size = select(
-                plus & minus,
-                root * std::f64::consts::SQRT_2,
-                select(plus | minus, root, Var::ZERO),
-            );
-            factor[k][k] = size * self.friction[k - 1];
-            doubled += select(plus & minus, Var::from(2.0), Var::ZERO);
-        }
-        factor[0][0] = root * doubled.sqrt();
-        factor
-    }
-
-    /// `[dim]` The accelerations that it asks for, with their signs changed, given the velocities in its directions.
-    pub(super) fn offset(&self, velocity: &[Var]) -> Vec<Var> {
-        let mut offset: Vec<Var> = velocity.iter().map(|&v| v * self.damping).collect();
-        offset[0] += self.spring;
-        offset
-    }
-
-    /// The acceleration in its directions less those it asks for, given the acceleration and the velocity of its link.
-    pub(super) fn excess(&self, motion: Motion, cvel: Motion) -> Vec<Var> {
-        let mut excess = self.along(motion + cvel * self.damping);
-        excess[0] += self.spring;
-        excess
-    }
-
-    /// The parts of a motion, relative to the origin, in the contact's directions: the normal and the friction's.
-    pub(super) fn along(&self, motion: Motion) -> Vec<Var> {
-        let [n, t1, t2] = self.axes();
-        let lin = motion.at(self.pos);
-        let along = |k: usize| match k {
-            0 => n.dot(lin),
-            1 => t1.dot(lin),
-            2 => t2.dot(lin),
-            3 => n.dot(motion.ang),
-            4 => t1.dot(motion.ang),
-            _ => t2.dot(motion.ang),
-        };
-        (0..self.dim).map(along).collect()
-    }
-
-    /// How far each edge exceeds its reference acceleration, given the excess in the contact's directions; and the size
-    /// of the terms.
-    fn residuals_of(&self, excess: &[Var]) -> (Vec<Var>, Var) {
-        let normal = excess[0];
-        let mut size = normal.abs() + self.spring.abs();
-        if self.dim == 1 {
-            return (vec![normal], size);
-        }
-        let mut edges = Vec::new();
-        for (&along, &mu) in excess[1..].iter().zip(&self.friction) {
-            let slip = along * mu;
-            edges.extend([normal + slip, normal - slip]);
-            size += slip.abs();
-        }
-        (edges, size)
-    }
-
-    /// Which edges should push, given which do. `slack` is the part of the terms' size by which a residual must be on
-    /// the other side.
-    pub(super) fn wanted(&self, excess: &[Var], pushes: &[Mask], slack: Var) -> Vec<Mask> {
-        let (edges, size) = self.residuals_of(excess);
-        let band = slack * size;
-        edges
-            .iter()
-            .zip(pushes)
-            .map(|(residual, &pushing)| residual.lt(select(pushing, band, -band)))
-            .collect()
-    }
-
-    /// The force in the contact frame.
-    pub(super) fn force(&self, excess: &[Var], pushes: &[Mask]) -> [Var; 6] {
-        let (edges, _) = self.residuals_of(excess);
-        let pushes = edges.iter().zip(pushes);
-        let push: Vec<Var> = pushes
-            .map(|(&residual, &pushing)| select(pushing, -residual * self.stiffness, Var::ZERO))
-            .collect();
-        let mut force = [Var::ZERO; 6];
-        force[0] = push.iter().copied().sum();
-        for k in 0..self.dim - 1 {
-            force[k + 1] = (push[2 * k] - push[2 * k + 1]) * self.friction[k];
-        }
-        force
-    }
-
-    /// A force in the contact frame as a wrench on the link about the origin of its tree.
-    pub(super) fn wrench(&self, force: &[Var; 6]) -> Force {
-        let [n, t1, t2] = self.axes();
-        let turned = |k: usize| n * force[k] + t1 * force[k + 1] + t2 * force[k + 2];
-        Force::acting_at(self.pos, turned(3), turned(0))
     }
 }

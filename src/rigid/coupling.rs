@@ -48,6 +48,14 @@ impl Coupling {
         }
     }
 
+    /// One that asks for no acceleration.
+    pub(super) fn homogeneous(&self) -> Self {
+        Self {
+            offset: vec![Var::ZERO; self.offset.len()],
+            ..self.clone()
+        }
+    }
+
     /// `[dim]` e: accelerations along its directions at x, less those it asks for.
     pub(super) fn excess(&self, x: &[Var]) -> Vec<Var> {
         let rows = self.jacobian.iter().zip(&self.offset);
@@ -59,6 +67,16 @@ impl Coupling {
         let columns = self.factor.first().map_or(0, Vec::len);
         let column = |k: usize| self.factor.iter().zip(v).map(|(row, &v)| row[k] * v).sum();
         (0..columns).map(column).collect()
+    }
+
+    /// First and second derivative of its cost at x on the way to another place.
+    pub(super) fn slope(&self, x: &[Var], to: &[Var]) -> [Var; 2] {
+        let (from, to) = (
+            self.gathered(&self.excess(x)),
+            self.gathered(&self.excess(to)),
+        );
+        let step: Vec<Var> = to.iter().zip(&from).map(|(&to, &from)| to - from).collect();
+        [dot(&from, &step), dot(&step, &step)]
     }
 
     /// `[dim]` λ: its force along its directions at x.

@@ -25,7 +25,7 @@ use crate::model::{self, Model, Object};
 use crate::trace::Var;
 
 use super::Context;
-use super::articulated::{JointBlocks, Loads};
+use super::articulated::{JointBlocks, Loads, Response};
 use super::constraint::{Law, Softness};
 use super::coupling::{self, Coupling, dot};
 use super::kinematics::{Frame, Kinematics};
@@ -468,6 +468,20 @@ impl Held {
         pulls
             .map(|(along, (&aref, &d))| d * (aref - along))
             .collect()
+    }
+
+    /// First and second derivative of its cost at a response on the way to another; none where it is a coupling.
+    pub(super) fn slope(&self, from: &Response, to: &Response) -> [Var; 2] {
+        if matches!(self.how, How::Coupled) {
+            return [Var::ZERO; 2];
+        }
+        let [start, end] = [from, to].map(|at| self.force(&at.x, &at.motion));
+        // The force falls by D times the way along a row.
+        let falls = start.iter().zip(&end).zip(&self.rows.stiffness);
+        falls.fold([Var::ZERO; 2], |[slope, bend], ((&start, &end), &d)| {
+            let step = (start - end) / d;
+            [slope - start * step, bend + (start - end) * step]
+        })
     }
 
     /// Adds the forces of its rows to generalized forces, or to the wrench on its link.

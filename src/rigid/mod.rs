@@ -19,15 +19,18 @@ mod applied;
 mod articulated;
 mod bias;
 pub mod collision;
+mod cone;
 mod constraint;
 mod contact;
 mod coupling;
+mod elliptic;
 mod equality;
 mod external;
 mod free_body;
 mod inertia;
 mod integrate;
 mod kinematics;
+mod newton;
 mod parameters;
 mod passive;
 mod placement;
@@ -106,6 +109,8 @@ pub struct Forward {
     pub active: Vec<Bits>,
     /// Whether the constraint solver found the exact set of rows within its rounds.
     pub converged: Mask,
+    /// How many rounds it took: one where the set of the last substep is confirmed at once, none without constraints.
+    pub iterations: Bits,
 
     transmission: Vec<Lever>,
     force_vel: Vec<Var>,
@@ -339,6 +344,7 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         overflow: constraints.slots.overflow,
         active: solution.active,
         converged: solution.converged,
+        iterations: solution.iterations,
         transmission: smooth.actuation.transmission,
         force_vel: smooth.actuation.force_vel,
         kinematics: smooth.kinematics,

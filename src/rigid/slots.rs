@@ -10,7 +10,8 @@ use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
 use super::Context;
-use super::contact::{self, Guest, Touch, edges};
+use super::cone::state_bits;
+use super::contact::{self, Guest, Touch};
 use super::coupling::{Coupling, dot};
 use super::kinematics::Kinematics;
 use super::state::State;
@@ -51,7 +52,10 @@ pub(super) struct Slots {
 
 /// How many bits the states of the slots' rows take.
 pub(super) fn capacity(model: &Model) -> usize {
-    let of = |dim: usize| contact::count_between(model, dim).min(slots(dim)) * edges(dim);
+    let is_elliptic = contact::is_elliptic(model);
+    let of = |dim: usize| {
+        contact::count_between(model, dim).min(slots(dim)) * state_bits(dim, is_elliptic)
+    };
     DIMENSIONS.into_iter().map(of).sum()
 }
 
@@ -174,12 +178,12 @@ fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
 }
 
 impl Slot {
-    /// The contact as a coupling when these edges push.
-    pub(super) fn coupling(&self, pushes: &[Mask]) -> Coupling {
+    /// The contact as a coupling, given a factor of its stiffness.
+    pub(super) fn coupling(&self, factor: Vec<Vec<Var>>) -> Coupling {
         Coupling {
             jacobian: self.jacobian.clone(),
             offset: self.offset.clone(),
-            factor: self.touch.factor(pushes),
+            factor,
         }
     }
 

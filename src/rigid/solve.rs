@@ -20,7 +20,7 @@ use super::contact::Touch;
 use super::coupling::{self, Coupling};
 use super::inertia::LinkInertia;
 use super::kinematics::Kinematics;
-use super::{Context, bias};
+use super::{Context, bias, newton};
 
 /// When the search for the rows that push changes its manner, counted in rounds.
 #[derive(Clone, Copy, Debug)]
@@ -62,8 +62,42 @@ pub(super) struct Solution {
     pub equalities: Vec<Vec<Var>>,
     /// The states of the rows, see [`State::active`](super::State::active).
     pub active: Vec<Bits>,
-    /// Whether the set was confirmed within the rounds allowed.
+    /// Whether it was confirmed within the rounds allowed.
     pub converged: Mask,
+    /// How many rounds it took.
+    pub iterations: Bits,
+}
+
+/// What a search ends with.
+pub(super) struct Outcome {
+    /// The states of the rows.
+    pub active: Vec<Bits>,
+    pub found: Response,
+    pub converged: Mask,
+    pub iterations: Bits,
+}
+
+/// A quadratic cost `½ xᵀ (M + B + Jᵀ C J) x − …`, see [`Problem::minimum`].
+pub(super) struct Quadratic {
+    /// M, and forces on links.
+    pub loads: Loads,
+    /// B
+    pub blocks: JointBlocks,
+    /// `[nv]` Forces.
+    pub tau: Vec<Var>,
+    /// J and C
+    pub couplings: Vec<Coupling>,
+    /// Whether to find the minimum in two steps. Couplings that hold against each other, or against gravity, make their
+    /// correction nearly cancel the solution without them; a second step from the residual keeps the precision.
+    pub refined: bool,
+}
+
+/// No accelerations.
+pub(super) fn still(cx: &Context<'_>) -> Response {
+    Response {
+        x: vec![Var::ZERO; cx.model.nv],
+        motion: vec![Motion::ZERO; cx.tree.links.len()],
+    }
 }
 
 /// The unconstrained problem: `(M + armature) qacc = τ`.
@@ -96,6 +130,7 @@ impl Problem<'_> {
                 equalities: Vec::new(),
                 active: before.to_vec(),
                 converged: Mask::from(true),
+                iterations: Bits::ZERO,
             };
         }
         let masks = constraints.present();
@@ -105,43 +140,12 @@ impl Problem<'_> {
             .zip(before)
             .map(|(&present, &before)| present & before)
             .collect();
-        let still = Response {
-            x: vec![Var::ZERO; cx.model.nv],
-            motion: vec![Motion::ZERO; cx.tree.links.len()],
+        let outcome = match constraints.is_elliptic() {
+            true => newton::descend(self, cx, constraints, warm, &present),
+            false => self.exchange(cx, constraints, warm, &present),
         };
-        let (active, found, converged) = repeat(
-            self.rounds.all,
-            (warm, still, Mask::from(false)),
-            |(_, _, confirmed)| !*confirmed,
-            |(active, _, _), round| {
-                let pushes = unpack(&active, masks.len());
-                let found = self.accelerations(cx, constraints, &pushes);
-                let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
-                let wanted = self.wanted(constraints, &found, &pushes, lenient);
-                let change: Vec<Bits> = pack(wanted.into_iter())
-                    .iter()
-                    .zip(&active)
-                    .zip(&present)
-                    .map(|((&wanted, &active), &present)| (wanted ^ active) & present)
-                    .collect();
-                let confirmed = change
-                    .iter()
-                    .fold(Mask::from(true), |all, &word| all & word.eq(0));
-                let again = round.lt(self.rounds.mixed) & (round & 3u32).eq(3);
-                let exchanged = select(
-                    round.lt(self.rounds.full) | again,
-                    change.clone(),
-                    first_bit(&change),
-                );
-                let next = active
-                    .iter()
-                    .zip(exchanged)
-                    .map(|(&active, exchanged)| active ^ exchanged)
-                    .collect();
-                (next, found, confirmed)
-            },
-        );
-        let pushes = unpack(&active, masks.len());
+        let found = outcome.found;
+        let pushes = unpack(&outcome.active, masks.len());
         let split = constraints.split(&pushes);
         let touches = constraints.touches.iter().zip(&split.touches);
         let touches =
@@ -159,12 +163,63 @@ impl Problem<'_> {
             forces,
             equalities,
             // A row that is absent now starts as pushing when it appears, for that is why it appears.
-            active: active
+            active: outcome
+                .active
                 .iter()
                 .zip(&present)
                 .map(|(&active, &present)| active | !present)
                 .collect(),
+            converged: outcome.converged,
+            iterations: outcome.iterations,
+        }
+    }
+
+    /// Exchanges rows until the solution confirms them: where all cones are pyramids.
+    fn exchange(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        warm: Vec<Bits>,
+        present: &[Bits],
+    ) -> Outcome {
+        let bits = constraints.present().len();
+        let (active, found, converged, iterations) = repeat(
+            self.rounds.all,
+            (warm, still(cx), Mask::from(false), Bits::ZERO),
+            |(_, _, confirmed, _)| !*confirmed,
+            |(active, _, _, count), round| {
+                let pushes = unpack(&active, bits);
+                let found = self.accelerations(cx, constraints, &pushes);
+                let lenient = select(round.ge(self.rounds.exact), Var::from(TOLERANCE), Var::ZERO);
+                let wanted = self.wanted(constraints, &found, &pushes, lenient);
+                let change: Vec<Bits> = pack(wanted.into_iter())
+                    .iter()
+                    .zip(&active)
+                    .zip(present)
+                    .map(|((&wanted, &active), &present)| (wanted ^ active) & present)
+                    .collect();
+                let confirmed = change
+                    .iter()
+                    .fold(Mask::from(true), |all, &word| all & word.eq(0));
+                let again = round.lt(self.rounds.mixed) & (round & 3u32).eq(3);
+                let exchanged = select(
+                    round.lt(self.rounds.full) | again,
+                    change.clone(),
+                    first_bit(&change),
+                );
+                let next = active
+                    .iter()
+                    .zip(exchanged)
+                    .map(|(&active, exchanged)| active ^ exchanged)
+                    .collect();
+                (next, found, confirmed, count + 1u32)
+            },
+        );
+        Outcome {
+            active,
+            found,
             converged,
+            iterations,
         }
     }
 
@@ -175,8 +230,27 @@ impl Problem<'_> {
         constraints: &Constraints,
         pushes: &[Mask],
     ) -> Response {
-        let (mut blocks, mut tau) = (self.armature.clone(), self.tau.to_vec());
         let split = constraints.split(pushes);
+        let mut sum = self.with_rows(cx, constraints, &split);
+        for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
+            let (k, p) = touch.load(edges, self.cvel[touch.link]);
+            sum.loads.k[touch.link] = sum.loads.k[touch.link] + k;
+            sum.loads.p[touch.link] += p;
+        }
+        for (slot, edges) in constraints.slots.slots.iter().zip(&split.slots) {
+            sum.couplings.push(slot.coupling(slot.touch.factor(edges)));
+        }
+        self.minimum(cx, sum)
+    }
+
+    /// The problem without contacts: with the rows in given states, and what always acts.
+    pub(super) fn with_rows(
+        &self,
+        cx: &Context<'_>,
+        constraints: &Constraints,
+        split: &Split<'_>,
+    ) -> Quadratic {
+        let (mut blocks, mut tau) = (self.armature.clone(), self.tau.to_vec());
         for (row, state) in constraints.rows.iter().zip(&split.rows) {
             let (stiffness, force) = row.load(state);
             blocks.add_outer(cx.model, row.joint, &row.jacobian, stiffness);
@@ -185,48 +259,79 @@ impl Problem<'_> {
             }
         }
         let mut loads = Loads::of(self.inertia);
-        for (touch, edges) in constraints.touches.iter().zip(&split.touches) {
-            let (k, p) = touch.load(edges, self.cvel[touch.link]);
-            loads.k[touch.link] = loads.k[touch.link] + k;
-            loads.p[touch.link] += p;
-        }
         for held in &constraints.equalities {
             held.load(cx, &mut loads, &mut blocks, &mut tau);
         }
-        let slots = constraints.slots.slots.iter().zip(&split.slots);
-        let mut couplings: Vec<Coupling> =
-            slots.map(|(slot, edges)| slot.coupling(edges)).collect();
-        couplings.extend(constraints.couplings.iter().cloned());
-        self.minimum(cx, loads, &blocks, &tau, &couplings)
+        Quadratic {
+            loads,
+            blocks,
+            tau,
+            refined: !constraints.couplings.is_empty(),
+            couplings: constraints.couplings.clone(),
+        }
     }
 
-    /// The solution x of `(M + B + Jᵀ C J) x = τ − Jᵀ C c`, with M and other forces given by loads, B by blocks, and J,
-    /// C and c by couplings.
-    fn minimum(
-        &self,
-        cx: &Context<'_>,
-        mut loads: Loads,
-        blocks: &JointBlocks,
-        tau: &[Var],
-        couplings: &[Coupling],
-    ) -> Response {
-        let at = self.kinematics;
-        let found = articulated::respond(cx, at, loads.clone(), blocks, tau);
-        if couplings.is_empty() {
+    /// The minimum of a quadratic cost.
+    pub(super) fn minimum(&self, cx: &Context<'_>, cost: Quadratic) -> Response {
+        let (at, mut loads) = (self.kinematics, cost.loads.clone());
+        let found = articulated::respond(cx, at, loads.clone(), &cost.blocks, &cost.tau);
+        if cost.couplings.is_empty() {
             return found;
         }
         loads.p.fill(Force::ZERO);
-        let x = coupling::correct(&found.x, couplings, |qfrc: &[Var]| {
-            articulated::respond(cx, at, loads.clone(), blocks, qfrc)
-        });
+        let respond =
+            |qfrc: &[Var]| articulated::respond(cx, at, loads.clone(), &cost.blocks, qfrc);
+        let mut x = coupling::correct(&found.x, &cost.couplings, respond);
+        if cost.refined {
+            let rest = respond(&self.rest(cx, &cost, &x)).x;
+            let couplings = cost.couplings.iter().map(Coupling::homogeneous);
+            let step = coupling::correct(&rest, &couplings.collect::<Vec<_>>(), respond);
+            x = x.into_iter().zip(step).map(|(x, step)| x + step).collect();
+        }
         Response {
             motion: articulated::motions(cx, at, &x),
             x,
         }
     }
 
+    /// `[nv]` The slope of a quadratic cost at x, with its sign changed: zero at the minimum.
+    fn rest(&self, cx: &Context<'_>, cost: &Quadratic, x: &[Var]) -> Vec<Var> {
+        let motion = articulated::motions(cx, self.kinematics, x);
+        let held = motion.iter().zip(&cost.loads.k).zip(&cost.loads.p);
+        let wrenches = held.map(|((&motion, &k), &p)| k * motion + p).collect();
+        let of_links = bias::project(cx, self.kinematics, wrenches);
+        let taken = of_links.iter().zip(cost.blocks.mul(cx.model, x));
+        let rest = cost.tau.iter().zip(taken);
+        let mut rest: Vec<Var> = rest
+            .map(|(&tau, (&links, own))| tau - links - own)
+            .collect();
+        for coupling in &cost.couplings {
+            coupling::push(&coupling.jacobian, &coupling.force(x), &mut rest);
+        }
+        rest
+    }
+
+    /// First and second derivative of the unconstrained cost at a response, on the way to another.
+    pub(super) fn slope(&self, cx: &Context<'_>, from: &Response, to: &Response) -> [Var; 2] {
+        let step: Vec<Var> =
+            to.x.iter()
+                .zip(&from.x)
+                .map(|(&to, &from)| to - from)
+                .collect();
+        let held = |x: &[Var]| coupling::dot(&self.armature.mul(cx.model, x), &step);
+        let mut slope = held(&from.x) - coupling::dot(self.tau, &step);
+        let mut bend = held(&step);
+        for (link, body) in self.inertia.iter().enumerate() {
+            let change = to.motion[link] - from.motion[link];
+            let momentum = body.spatial * change;
+            slope += from.motion[link].dot(momentum);
+            bend += change.dot(momentum);
+        }
+        [slope, bend]
+    }
+
     /// The acceleration of a contact's link in the contact's directions, less the one it asks for.
-    fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
+    pub(super) fn excess(&self, touch: &Touch, motion: &[Motion]) -> Vec<Var> {
         touch.excess(motion[touch.link], self.cvel[touch.link])
     }
 
@@ -289,7 +394,7 @@ impl Problem<'_> {
 }
 
 /// Truth values as bits, the first in the lowest bit of the first word.
-fn pack(masks: impl Iterator<Item = Mask>) -> Vec<Bits> {
+pub(super) fn pack(masks: impl Iterator<Item = Mask>) -> Vec<Bits> {
     let masks: Vec<Mask> = masks.collect();
     let word = |chunk: &[Mask]| {
         chunk
@@ -303,7 +408,7 @@ fn pack(masks: impl Iterator<Item = Mask>) -> Vec<Bits> {
 }
 
 /// The first `count` bits as truth values.
-fn unpack(words: &[Bits], count: usize) -> Vec<Mask> {
+pub(super) fn unpack(words: &[Bits], count: usize) -> Vec<Mask> {
     (0..count)
         .map(|i| (words[i / 32] & (1u32 << (i % 32))).ne(0))
         .collect()

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::model::{Cone, Integrator, Joint, Model};
+use crate::model::{Integrator, Joint, Model};
 
 /// The links of a model, parents before children.
 #[derive(Clone, Debug)]
@@ -109,13 +109,6 @@ pub fn check(model: &Model) -> Result<()> {
         );
     }
     let candidates = super::collision::candidates(model);
-    let rubs = candidates.iter().any(|candidate| candidate.condim > 1);
-    if model.opt.cone == Cone::Elliptic && rubs {
-        return unsupported(
-            "elliptic friction cones are not supported yet",
-            "use cone=\"pyramidal\"",
-        );
-    }
     for candidate in &candidates {
         let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
         if super::collision::points(a, b).is_none() {
