@@ -89,7 +89,7 @@ impl Equality {
 #[derive(Clone, Debug)]
 enum How {
     /// They hold a link to the static world.
-    Anchored(Anchor),
+    Anchored(Box<Anchor>),
     /// One row, of one degree of freedom.
     Joint { joint: usize, dof: usize },
     /// They couple two links or joints.
@@ -223,15 +223,17 @@ fn of_frames(cx: &Context<'_>, at: &Kinematics, state: &State, id: usize) -> Opt
     pos.extend(turn.iter().flat_map(|turn| turn.violation.to_array()));
     let jacobian = jacobian(cx, at, &ends, turn.as_ref());
 
-    let anchor = |link: usize, side: usize| Anchor {
-        link,
-        sign: if side == 0 { 1.0 } else { -1.0 },
-        point: ends[side].frame.offset,
-        turn,
+    let anchored = |link: usize, side: usize| {
+        How::Anchored(Box::new(Anchor {
+            link,
+            sign: if side == 0 { 1.0 } else { -1.0 },
+            point: ends[side].frame.offset,
+            turn,
+        }))
     };
     let how = match links {
-        [Some(link), None] => How::Anchored(anchor(link, 0)),
-        [None, Some(link)] => How::Anchored(anchor(link, 1)),
+        [Some(link), None] => anchored(link, 0),
+        [None, Some(link)] => anchored(link, 1),
         _ => How::Coupled,
     };
     let velocity = velocity(cx, at, &state.qvel);
