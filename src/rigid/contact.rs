@@ -405,12 +405,12 @@ pub fn count(model: &Model) -> usize {
         .sum()
 }
 
-/// Whether one of the geoms is fixed in the world.
+/// Whether one of the geoms is fixed in the world or to a mocap body.
 fn is_touch(model: &Model, candidate: &Candidate) -> bool {
     candidate
         .geoms
         .iter()
-        .any(|&geom| model.body_weldid[model.geom_bodyid[geom]] == 0)
+        .any(|&geom| model.body_treeid[model.geom_bodyid[geom]].is_none())
 }
 
 /// Whether contacts with friction have elliptic cones.

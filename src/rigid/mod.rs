@@ -24,6 +24,7 @@ mod constraint;
 mod contact;
 mod coupling;
 mod elliptic;
+mod equality;
 mod external;
 mod free_body;
 mod inertia;
@@ -57,6 +58,7 @@ use tree::Tree;
 use velocity::Velocity;
 
 pub use contact::{Contact, count as contact_count};
+pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
@@ -111,6 +113,9 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
+    /// The equality constraints that hold, in the model's order; not those between objects that cannot move against
+    /// each other.
+    pub equalities: Vec<Equality>,
     /// How many contacts between links are within their margins.
     pub needed: Bits,
     /// Whether those are more than there are slots for: then only the deepest push.
@@ -224,7 +229,7 @@ pub fn forward(
 pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
     let tree = Tree::new(model);
     let cx = Context::new(model, parameters, &tree);
-    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, state));
     let velocity = stage("velocity", || {
         velocity::velocity(&cx, &kinematics, &state.qvel)
     });
@@ -290,7 +295,7 @@ impl Smooth {
 }
 
 fn smooth(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Smooth {
-    let kinematics = stage("kinematics", || kinematics::kinematics(cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(cx, state));
     let inertia = stage("inertia", || inertia::inertia(cx, &kinematics));
     let velocity = stage("velocity", || {
         velocity::velocity(cx, &kinematics, &state.qvel)
@@ -349,6 +354,7 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
         touching: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        equalities: equality::told(&constraints.equalities, solution.equalities),
         needed: constraints.slots.needed,
         overflow: constraints.slots.overflow,
         active: solution.active,

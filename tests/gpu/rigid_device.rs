@@ -20,6 +20,7 @@ const MODELS: [&str; 6] = [
     "ant_tree",
     "humanoid_tree",
     "ball_chain",
+    "four_bar",
 ];
 
 fn model(path: &str) -> Arc<Model> {

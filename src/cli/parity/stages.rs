@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Arenas, Context, Kernel, Recorder};
 use crate::model::Model;
-use crate::rigid::{self, Applied, Parameters, StateFields};
+use crate::rigid::{self, Applied, Parameters, State, StateFields};
 use crate::trace::{self, Bits, Field, Graph, HostMemory, Kind, Layout, Mask, select};
 
 use super::contacts::{NUMBERS, Touch};
@@ -70,10 +70,16 @@ impl Stages {
         let converged = layout.field(bits, "converged", 1);
         let mut geoms = Vec::new();
         let graph = trace::record("forward", &layout, || {
+            let start = State::initial(model);
+            let now = State {
+                mocap_pos: start.mocap_pos,
+                mocap_quat: start.mocap_quat,
+                ..state.load()
+            };
             let out = rigid::forward(
                 model,
                 &Parameters::constant(model),
-                &state.load(),
+                &now,
                 &ctrl.load_all(),
                 &Applied::none(model),
             );
