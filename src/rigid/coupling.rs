@@ -12,8 +12,8 @@
 //! (1 + Fᵀ A F) μ = −Fᵀ (J y + c),   A = J H⁻¹ Jᵀ
 //! ```
 //!
-//! which is symmetric, positive definite and never worse conditioned for a direction that does not push: its column of
-//! F is zero. Each direction costs one more solve on the same factorization.
+//! which is symmetric and positive definite; a direction that does not push leaves a row of the identity, for F is zero
+//! there. Each direction costs one more solve on the same factorization.
 
 use crate::trace::Var;
 

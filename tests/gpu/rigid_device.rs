@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::common::gpu;
 use crate::oracle;
 
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "pendulum",
     "double_pendulum",
     "cartpole",
