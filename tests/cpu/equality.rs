@@ -1,6 +1,9 @@
 //! Equality constraints against MuJoCo's, from states in which they nearly hold and in which they are broken by far:
 //! their rows, one step with its forces, and linkages that stay closed.
 
+use std::sync::Arc;
+
+use manyworlds::env::{Physics, Precision, Target};
 use manyworlds::math::{Force, Vec3};
 use manyworlds::model::Model;
 use manyworlds::rigid::{self, Applied, Bodies, Forward, Parameters, StateFields};
@@ -310,6 +313,32 @@ fn gears() {
 #[test]
 fn dragged() {
     matches_mujoco("dragged", &["Euler", "RK4"]);
+}
+
+/// Whoever is welded to a mocap body follows it.
+#[test]
+fn a_mocap_body_drags() {
+    let model = Arc::new(model("dragged"));
+    let mut physics = Physics::new(&model, 2, Target::Host(Precision::Double)).expect("worlds");
+    let body = |name: &str| model.body_names.id(name).expect("a body");
+    let place = |physics: &mut Physics, name: &str, world: usize| {
+        let xpos = physics.frames().expect("frames").xpos;
+        let first = 3 * (world * model.nbody + body(name));
+        [xpos[first], xpos[first + 1], xpos[first + 2]]
+    };
+    assert_eq!(place(&mut physics, "hand", 1), model.body_pos[body("hand")]);
+    let [hand, pusher] = ["hand", "pusher"].map(|name| model.body_pos[body(name)]);
+    let lifted = [hand[0], hand[1], hand[2] + 0.4];
+    let pos = [hand, pusher, lifted, pusher].concat();
+    physics
+        .set_mocap(&pos, &[1.0, 0.0, 0.0, 0.0].repeat(4))
+        .expect("poses");
+    physics.step(1000).expect("steps");
+    assert_eq!(place(&mut physics, "hand", 1), lifted);
+    let heights = [0, 1].map(|world| place(&mut physics, "gripper", world)[2]);
+    let rise = heights[1] - heights[0];
+    assert!((rise - 0.4).abs() < 0.01, "the gripper rose by {rise} m");
+    assert!(physics.set_mocap(&pos, &[1.0; 4]).is_err());
 }
 
 /// All forms with all defaults. Several hold one body in different places: their forces are large and nearly cancel in
