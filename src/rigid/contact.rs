@@ -247,16 +247,16 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
     all
 }
 
-/// The contact points of two shapes, computed only where the balls around them are within reach.
+/// The contact points of two shapes. Those that cost more than a branch are computed only where the balls around the
+/// shapes are within reach.
 fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Bare> {
     let [a, b] = shapes;
-    let all = || {
-        collision::collide(a, b, reach)
-            .into_iter()
-            .map(Bare::of)
-            .collect()
+    let all = || -> Vec<Bare> {
+        let points = collision::collide(a, b, reach).into_iter();
+        points.map(Bare::of).collect()
     };
-    if [a.kind, b.kind] == [Geom::Sphere; 2] {
+    let is_cheap = |shape: &Shape| matches!(shape.kind, Geom::Sphere | Geom::Capsule);
+    if is_cheap(a) && is_cheap(b) {
         return all();
     }
     let radius = |shape: &Shape| match shape.kind {
