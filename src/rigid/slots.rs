@@ -189,6 +189,7 @@ impl Slot {
             jacobian: self.jacobian.clone(),
             offset: self.offset.clone(),
             factor,
+            present: self.touch.present,
         }
     }
 
