@@ -233,8 +233,10 @@ impl Line {
         for slot in &constraints.slots.slots {
             line.contact(&slot.touch, [slot.excess(&from.x), slot.excess(&to.x)]);
         }
-        for coupling in &constraints.couplings {
-            let [slope, bend] = coupling.slope(&from.x, &to.x);
+        let couplings = constraints.couplings.iter();
+        let couplings = couplings.map(|coupling| coupling.slope(&from.x, &to.x));
+        let held = constraints.equalities.iter();
+        for [slope, bend] in couplings.chain(held.map(|held| held.slope(from, to))) {
             line.quadratic[0] += slope;
             line.quadratic[1] += bend;
         }

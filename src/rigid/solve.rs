@@ -65,6 +65,8 @@ pub(super) struct Solution {
     pub qfrc_constraint: Vec<Var>,
     /// `[touches + slots]` Force of each contact in its frame.
     pub forces: Vec<[Var; 6]>,
+    /// `[equalities][rows]` Force of each row of the equality constraints.
+    pub equalities: Vec<Vec<Var>>,
     /// The states of the rows, see [`State::active`](super::State::active).
     pub active: Vec<Bits>,
     /// Whether it was confirmed within the rounds allowed.
@@ -92,6 +94,9 @@ pub(super) struct Quadratic {
     pub tau: Vec<Var>,
     /// J and C
     pub couplings: Vec<Coupling>,
+    /// Whether to find the minimum in two steps. Couplings that hold against each other, or against gravity, make their
+    /// correction nearly cancel the solution without them; a second step from the residual keeps the precision.
+    pub refined: bool,
 }
 
 /// No accelerations.
@@ -129,6 +134,7 @@ impl Problem<'_> {
                 qacc: articulated::solve(cx, at, self.inertia, self.armature, tau),
                 qfrc_constraint: vec![Var::ZERO; cx.model.nv],
                 forces: Vec::new(),
+                equalities: Vec::new(),
                 active: before.to_vec(),
                 converged: Mask::from(true),
                 iterations: Bits::ZERO,
@@ -154,10 +160,15 @@ impl Problem<'_> {
         let slots = constraints.slots.slots.iter().zip(&split.slots);
         let slots = slots.map(|(slot, edges)| slot.touch.force(&slot.excess(&found.x), edges));
         let forces: Vec<[Var; 6]> = touches.chain(slots).collect();
+        let equalities = constraints.equalities.iter();
+        let equalities: Vec<Vec<Var>> = equalities
+            .map(|held| held.force(&found.x, &found.motion))
+            .collect();
         Solution {
-            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces)),
+            qfrc_constraint: self.push(cx, constraints, &found.x, (&split, &forces, &equalities)),
             qacc: found.x,
             forces,
+            equalities,
             // A row that is absent now starts as pushing when it appears, for that is why it appears.
             active: outcome
                 .active
@@ -254,30 +265,58 @@ impl Problem<'_> {
                 tau[dof] += arm * (stiffness * row.aref + force);
             }
         }
+        let mut loads = Loads::of(self.inertia);
+        for held in &constraints.equalities {
+            held.load(cx, &mut loads, &mut blocks, &mut tau);
+        }
         Quadratic {
-            loads: Loads::of(self.inertia),
+            loads,
             blocks,
             tau,
+            refined: !constraints.couplings.is_empty(),
             couplings: constraints.couplings.clone(),
         }
     }
 
     /// The minimum of a quadratic cost.
     pub(super) fn minimum(&self, cx: &Context<'_>, cost: Quadratic) -> Response {
-        let (at, mut loads) = (self.kinematics, cost.loads);
+        let (at, mut loads) = (self.kinematics, cost.loads.clone());
         let found = articulated::respond(cx, at, loads.clone(), &cost.blocks, &cost.tau);
         if cost.couplings.is_empty() {
             return found;
         }
         loads.p.fill(Force::ZERO);
         // A branch around this where no contact stands in a slot was measured: it changed nothing.
-        let x = coupling::correct(&found.x, &cost.couplings, |qfrc: &[Var]| {
-            articulated::respond(cx, at, loads.clone(), &cost.blocks, qfrc)
-        });
+        let respond =
+            |qfrc: &[Var]| articulated::respond(cx, at, loads.clone(), &cost.blocks, qfrc);
+        let mut x = coupling::correct(&found.x, &cost.couplings, respond);
+        if cost.refined {
+            let rest = respond(&self.rest(cx, &cost, &x)).x;
+            let couplings = cost.couplings.iter().map(Coupling::homogeneous);
+            let step = coupling::correct(&rest, &couplings.collect::<Vec<_>>(), respond);
+            x = x.into_iter().zip(step).map(|(x, step)| x + step).collect();
+        }
         Response {
             motion: articulated::motions(cx, at, &x),
             x,
         }
+    }
+
+    /// `[nv]` The slope of a quadratic cost at x, with its sign changed: zero at the minimum.
+    fn rest(&self, cx: &Context<'_>, cost: &Quadratic, x: &[Var]) -> Vec<Var> {
+        let motion = articulated::motions(cx, self.kinematics, x);
+        let held = motion.iter().zip(&cost.loads.k).zip(&cost.loads.p);
+        let wrenches = held.map(|((&motion, &k), &p)| k * motion + p).collect();
+        let of_links = bias::project(cx, self.kinematics, wrenches);
+        let taken = of_links.iter().zip(cost.blocks.mul(cx.model, x));
+        let rest = cost.tau.iter().zip(taken);
+        let mut rest: Vec<Var> = rest
+            .map(|(&tau, (&links, own))| tau - links - own)
+            .collect();
+        for coupling in &cost.couplings {
+            coupling::push(&coupling.jacobian, &coupling.force(x), &mut rest);
+        }
+        rest
     }
 
     /// First and second derivative of the unconstrained cost at a response, on the way to another.
@@ -334,19 +373,22 @@ impl Problem<'_> {
         cx: &Context<'_>,
         constraints: &Constraints,
         qacc: &[Var],
-        (states, forces): (&Split<'_>, &[[Var; 6]]),
+        (states, forces, equalities): (&Split<'_>, &[[Var; 6]], &[Vec<Var>]),
     ) -> Vec<Var> {
         let mut wrenches = vec![Force::ZERO; cx.tree.links.len()];
         let (own, in_slots) = forces.split_at(constraints.touches.len());
         for (touch, force) in constraints.touches.iter().zip(own) {
             wrenches[touch.link] += touch.wrench(force);
         }
+        let mut direct = vec![Var::ZERO; cx.model.nv];
+        for (held, force) in constraints.equalities.iter().zip(equalities) {
+            held.push(force, &mut direct, &mut wrenches);
+        }
         let mut qfrc = bias::project(cx, self.kinematics, wrenches);
+        let terms = qfrc.iter_mut().zip(direct);
+        terms.for_each(|(qfrc, direct)| *qfrc += direct);
         for (slot, force) in constraints.slots.slots.iter().zip(in_slots) {
             coupling::push(&slot.jacobian, force, &mut qfrc);
-        }
-        for coupling in &constraints.couplings {
-            coupling::push(&coupling.jacobian, &coupling.force(qacc), &mut qfrc);
         }
         for (row, state) in constraints.rows.iter().zip(&states.rows) {
             let (stiffness, force) = row.load(state);
