@@ -12,7 +12,7 @@
 //! so most solves confirm it in the first round.
 //!
 //! Elliptic cones have more than a set of rows to find, see [`newton`]. Its line search would do for pyramids too, but
-//! is longer: of states made to change every contact at once, none needed more than 13 rounds of exchanges.
+//! is longer: of states made to change every contact at once, none needed more than 15 rounds of exchanges.
 
 use crate::math::{Force, Motion};
 use crate::trace::{Bits, Mask, Var, repeat, select};
