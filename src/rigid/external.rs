@@ -72,19 +72,8 @@ fn external(bodies: &Bodies<'_>, applied: &Applied, forward: &Forward) -> Vec<Fo
             sum[body] += Force::acting_at(bodies.com_offset(body), wrench.ang, wrench.lin);
         }
     }
-    for contact in &forward.contacts {
-        let (torque, force) = (contact.world_torque(), contact.world_force());
-        let [first, second] = contact.geoms.map(|geom| bodies.model.geom_bodyid[geom]);
-        let on = |body: usize| -> Force {
-            let arm: Vec3 = contact.pos - bodies.at.origin[body];
-            Force::acting_at(arm, torque, force)
-        };
-        if first != 0 {
-            sum[first] -= on(first);
-        }
-        if second != 0 {
-            sum[second] += on(second);
-        }
+    for (body, sum) in sum.iter_mut().enumerate().skip(1) {
+        *sum += forward.contact_wrench(bodies.model, body, Vec3::ZERO);
     }
     for held in &forward.equalities {
         for (body, wrench) in held.wrenches() {

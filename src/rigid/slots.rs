@@ -3,9 +3,10 @@
 //! Such a contact is a [`Coupling`]: each of its directions costs a solve, so there are few slots; a model with few
 //! possible contacts has one for each.
 //!
-//! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs.
+//! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs. A model says
+//! how many slots it wants by [`Model::max_contact_points`].
 
-use crate::math::Motion;
+use crate::math::{Motion, Vec3};
 use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
@@ -15,11 +16,11 @@ use super::contact::{self, Guest, Touch};
 use super::coupling::{Coupling, dot};
 use super::kinematics::Kinematics;
 use super::state::State;
-use super::tree::Tree;
 
 /// How many contacts of a dimension have slots.
-fn slots(dim: usize) -> usize {
-    if dim == 1 { 6 } else { 4 }
+fn slots(model: &Model, dim: usize) -> usize {
+    let default = if dim == 1 { 6 } else { 4 };
+    model.max_contact_points.unwrap_or(default)
 }
 
 /// The contact dimensions that have slots, in the order of their bits.
@@ -28,10 +29,14 @@ const DIMENSIONS: [usize; 4] = [1, 3, 4, 6];
 /// A contact between two links.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
-    /// The contact, relative to the common origin; its motion is that of the second link less the first's.
+    /// The contact, relative to the origin of its first link's tree; its motion is that of the second link less the first's.
     pub touch: Touch,
     /// Which of the possible contacts it is.
     pub index: Bits,
+    /// The bodies of its two geoms.
+    pub bodies: [Bits; 2],
+    /// What `touch` is relative to, in the world.
+    pub origin: Vec3,
     /// `[dim][nv]` Jacobians of its normal and friction directions.
     pub jacobian: Vec<Vec<Var>>,
     /// `[dim]` The accelerations that it asks for, with their signs changed.
@@ -54,7 +59,7 @@ pub(super) struct Slots {
 pub(super) fn capacity(model: &Model) -> usize {
     let is_elliptic = contact::is_elliptic(model);
     let of = |dim: usize| {
-        contact::count_between(model, dim).min(slots(dim)) * state_bits(dim, is_elliptic)
+        contact::count_between(model, dim).min(slots(model, dim)) * state_bits(dim, is_elliptic)
     };
     DIMENSIONS.into_iter().map(of).sum()
 }
@@ -76,10 +81,11 @@ pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
             .map(one)
             .fold(Bits::ZERO, |sum, one| sum + one);
         needed += present;
-        if guests.len() > slots(dim) {
-            overflow |= present.gt(slots(dim) as u32);
+        let room = slots(cx.model, dim);
+        if guests.len() > room {
+            overflow |= present.gt(room as u32);
         }
-        let kept = deepest(guests, slots(dim), present);
+        let kept = deepest(guests, room, present);
         filled.extend(kept.iter().map(|guest| settle(cx, at, state, guest)));
     }
     Slots {
@@ -122,14 +128,14 @@ fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
 
 /// Finds the Jacobian of a contact.
 fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Slot {
-    let (touch, origin) = (guest.touch(cx), contact::common_origin(cx, at));
-    let carried = carried(cx.tree, guest.links);
+    let touch = guest.touch(cx);
+    let carried = carried(cx, guest.bodies);
     let mut jacobian = vec![vec![Var::ZERO; cx.model.nv]; touch.dim];
     for (link, &sign) in cx.tree.links.iter().zip(&carried) {
         if sign.is_zero() {
             continue;
         }
-        let shift = origin - at.origin[link.body];
+        let shift = guest.origin - at.origin[link.body];
         for dof in cx.model.body_dofs(link.body) {
             let axis = at.cdof[dof];
             let there = Motion::new(axis.ang, axis.at(shift));
@@ -143,36 +149,35 @@ fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Sl
         offset: touch.offset(&velocity),
         touch,
         index: guest.index,
+        bodies: guest.bodies,
+        origin: guest.origin,
         jacobian,
     }
 }
 
-/// `[links]` Whether a link carries the contact's second link (1), its first (−1), or both or none (0).
-fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
-    let last = |link: usize| {
-        let descends = |mut other: usize| loop {
-            match tree.links[other].parent {
-                _ if other == link => return true,
-                Some(parent) => other = parent,
-                None => return false,
-            }
-        };
-        (link..tree.links.len())
-            .take_while(|&other| descends(other))
+/// `[links]` Whether a link carries the contact's second body (1), its first (−1), or both or none (0).
+fn carried(cx: &Context<'_>, [first, second]: [Bits; 2]) -> Vec<Var> {
+    let (parents, count) = (&cx.model.body_parentid, cx.model.nbody);
+    // Bodies are numbered depth first: a subtree is a range.
+    let last = |body: usize| {
+        let descends = |&other: &usize| parents[other] >= body;
+        (body + 1..count)
+            .take_while(descends)
             .last()
+            .unwrap_or(body)
     };
-    let within = |this: Bits, link: usize, last: usize| {
-        let inside = this.ge(link as u32) & this.le(last as u32);
+    let within = |this: Bits, body: usize, last: usize| {
+        let inside = this.ge(body as u32) & this.le(last as u32);
         select(inside, Var::ONE, Var::ZERO)
     };
-    (0..tree.links.len())
+    let links = cx.tree.links.iter();
+    links
         .map(|link| {
-            // Links are numbered depth first: a subtree is a range.
-            let last = last(link).unwrap_or(link);
-            if link == 0 && last + 1 == tree.links.len() {
+            let last = last(link.body);
+            if link.body == 1 && last + 1 == count {
                 return Var::ZERO;
             }
-            within(second, link, last) - within(first, link, last)
+            within(second, link.body, last) - within(first, link.body, last)
         })
         .collect()
 }

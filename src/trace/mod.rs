@@ -38,6 +38,7 @@ mod interpret;
 mod layout;
 mod record;
 mod region;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod value;

@@ -90,14 +90,14 @@ impl Stages {
                 xquat.slice(4 * body, 4).store_all(&quat);
             }
             qacc.store_all(&out.qacc);
-            for (i, contact) in out.contacts.iter().enumerate() {
+            for (i, contact) in out.contacts().iter().enumerate() {
                 let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
                 let numbers = [&[contact.distance][..], &pos, &normal].concat();
                 touches.slice(NUMBERS * i, NUMBERS).store_all(&numbers);
                 included.store_bits(i, flag(contact.included));
             }
             converged.store_bits(0, flag(out.converged));
-            geoms = out.contacts.iter().map(|contact| contact.geoms).collect();
+            geoms = out.contacts().iter().map(|contact| contact.geoms).collect();
         });
         Ok(Self {
             graph,
@@ -254,7 +254,7 @@ fn points(model: &Model, layout: &Layout, state: StateFields) -> usize {
             &ctrl,
             &Applied::none(model),
         );
-        points = out.contacts.len();
+        points = out.contacts().len();
     });
     points
 }
