@@ -188,11 +188,6 @@ impl Held {
 
 /// Compares a model with MuJoCo.
 fn matches_mujoco(name: &str, integrators: &[&str]) {
-    matches_within(name, integrators, |_| true);
-}
-
-/// The same; in single precision, only the outputs that are chosen by name.
-fn matches_within(name: &str, integrators: &[&str], is_sharp: impl Fn(&str) -> bool) {
     let (path, states) = (format!("tests/models/{name}.xml"), STATES.to_string());
     let mut arguments = vec!["--states", &states];
     for integrator in integrators {
@@ -228,10 +223,7 @@ fn matches_within(name: &str, integrators: &[&str], is_sharp: impl Fn(&str) -> b
             );
             println!("{line}");
             assert!(worst < 1e-8, "{line}");
-            assert!(
-                !is_sharp(output) || (median < 2e-5 && rare < 1e-3),
-                "{line}"
-            );
+            assert!(median < 2e-5 && rare < 1e-3, "{line}");
         }
     }
 }
@@ -341,12 +333,10 @@ fn a_mocap_body_drags() {
     assert!(physics.set_mocap(&pos, &[1.0; 4]).is_err());
 }
 
-/// All forms with all defaults. Several hold one body in different places: their forces are large and nearly cancel in
-/// any sum, which single precision cannot resolve, though accelerations are as precise as elsewhere.
+/// All forms with all defaults, several against each other.
 #[test]
 fn every_form() {
-    let sums = ["qfrc_constraint", "cfrc_ext", "cfrc_int"];
-    matches_within("equalities", &["Euler"], |output| !sums.contains(&output));
+    matches_mujoco("equalities", &["Euler"]);
 }
 
 #[test]
