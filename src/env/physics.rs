@@ -110,13 +110,20 @@ impl Physics {
         self.machine.worlds()
     }
 
-    /// Puts every world at `qpos0`, at rest, at time 0.
+    /// Puts every world at `qpos0`, at rest, at time 0, with mocap bodies where the model has them.
     ///
     /// # Errors
     /// The device failed.
     pub fn reset(&mut self) -> Result<()> {
         let (model, worlds) = (Arc::clone(&self.model), self.worlds());
         self.machine.clear(&[self.fields.state.time])?;
+        let mocap = (0..model.nbody).filter(|&body| model.body_mocapid[body].is_some());
+        let pos: Vec<f64> = mocap
+            .clone()
+            .flat_map(|body| model.body_pos[body])
+            .collect();
+        let quat: Vec<f64> = mocap.flat_map(|body| model.body_quat[body]).collect();
+        self.set_mocap(&pos.repeat(worlds), &quat.repeat(worlds))?;
         self.set_state(
             &model.qpos0.repeat(worlds),
             &vec![0.0; worlds * model.nv],
@@ -139,6 +146,17 @@ impl Physics {
             state.active,
             &vec![u32::MAX; state.active.len() * self.worlds()],
         )
+    }
+
+    /// Puts mocap bodies somewhere, where they stay until they are put elsewhere: `[world][nmocap][3]` positions, m, and
+    /// `[world][nmocap][4]` orientations, w-x-y-z, of any length.
+    ///
+    /// # Errors
+    /// A length is not the model's, or the device failed.
+    pub fn set_mocap(&mut self, pos: &[f64], quat: &[f64]) -> Result<()> {
+        let state = self.fields.state;
+        self.write("mocap_pos", state.mocap_pos, pos)?;
+        self.write("mocap_quat", state.mocap_quat, quat)
     }
 
     /// Sets the controls, `[world][nu]`, which hold until they are set again.

@@ -1,4 +1,4 @@
-//! Rows of the constraint problem: joint limits, friction loss and contacts (`mj_makeConstraint`, `mj_makeImpedance`,
+//! Rows of the constraint problem: joint limits, friction loss, contacts and equalities (`mj_makeConstraint`, `mj_makeImpedance`,
 //! `mj_referenceConstraint`).
 //!
 //! A row asks for the acceleration `aref` along its Jacobian J, and pushes with the force `D · (aref − J qacc)` where
@@ -15,6 +15,7 @@ use crate::trace::{Mask, Var, select};
 use super::Context;
 use super::contact::{self, Touch};
 use super::coupling::Coupling;
+use super::equality::{self, Held};
 use super::kinematics::Kinematics;
 use super::slots::{self, Slots};
 use super::state::State;
@@ -27,7 +28,9 @@ pub(super) struct Constraints {
     pub touches: Vec<Touch>,
     /// Contacts between links.
     pub slots: Slots,
-    /// Constraints between links that always act.
+    /// Equality constraints.
+    pub equalities: Vec<Held>,
+    /// Those of them that are between links, as they enter the solver.
     pub couplings: Vec<Coupling>,
 }
 
@@ -47,7 +50,7 @@ impl Constraints {
         self.rows.is_empty()
             && self.touches.is_empty()
             && self.slots.slots.is_empty()
-            && self.couplings.is_empty()
+            && self.equalities.is_empty()
     }
 
     /// Whether a contact has an elliptic cone.
@@ -178,11 +181,13 @@ pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Co
     if has_limits(cx.model) {
         (0..cx.model.njnt).for_each(|joint| limit(cx, at, state, joint, &mut rows));
     }
+    let equalities = equality::equalities(cx, at, state);
     Constraints {
         rows,
         touches: contact::touches(cx, at),
         slots: slots::fill(cx, at, state),
-        couplings: Vec::new(),
+        couplings: equalities.iter().filter_map(Held::coupling).collect(),
+        equalities,
     }
 }
 
@@ -276,7 +281,7 @@ pub(super) fn limit(
             joint,
             present: violation.lt(0.0),
             stiffness: law.strength(inverse_inertia),
-            aref: -(law.damping * velocity) - law.stiffness * law.impedance * violation,
+            aref: law.reference(velocity, violation),
             bound: None,
         });
     }
@@ -346,6 +351,11 @@ impl Law {
             stiffness,
             damping,
         }
+    }
+
+    /// Reference acceleration of a row (`efc_aref`).
+    pub(super) fn reference(&self, velocity: Var, violation: Var) -> Var {
+        -(self.damping * velocity) - self.stiffness * self.impedance * violation
     }
 
     /// Inverse regularization of a row: `R = (1 − d) / d · A`, where A is the diagonal of the inverse inertia in

@@ -1,7 +1,7 @@
 //! Contacts: which geoms may touch, the parameters that two geoms share, and the softness of each point
 //! (`mj_collision`'s parameters, `mj_instantiateContact`). What a contact does to a link is its cone's matter.
 
-use crate::math::{MIN_VALUE, Mat3, Vec3};
+use crate::math::{Force, MIN_VALUE, Vec3};
 use crate::model::{Cone, Geom, Model};
 use crate::trace::{Bits, Carry, Mask, Slot, Var, select, when};
 
@@ -139,19 +139,53 @@ pub(super) struct Guest {
     pub geoms: [usize; 2],
     /// Its number among all of them.
     pub index: Bits,
-    /// The links of the first and the second geom.
-    pub links: [Bits; 2],
+    /// The bodies of the first and the second geom.
+    pub bodies: [Bits; 2],
     /// Distance less margin.
     pub violation: Var,
-    point: Point,
+    point: Bare,
     shared: Shared,
+}
+
+/// A point without tangents: between geoms that move they follow from the normal, once it is known who gets a slot.
+#[derive(Clone)]
+struct Bare {
+    distance: Var,
+    pos: Vec3,
+    normal: Vec3,
+}
+
+impl Bare {
+    fn absent() -> Self {
+        Self {
+            distance: collision::ABSENT.into(),
+            pos: Vec3::ZERO,
+            normal: Vec3::new(1.0, 0.0, 0.0),
+        }
+    }
+
+    fn of(point: Point) -> Self {
+        Self {
+            distance: point.distance,
+            pos: point.pos,
+            normal: point.frame[0],
+        }
+    }
+}
+
+impl Carry for Bare {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.distance.slots(visit);
+        self.pos.slots(visit);
+        self.normal.slots(visit);
+    }
 }
 
 impl Carry for Guest {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
         self.origin.slots(visit);
         self.index.slots(visit);
-        self.links.slots(visit);
+        self.bodies.slots(visit);
         self.violation.slots(visit);
         self.point.slots(visit);
         self.shared.slots(visit);
@@ -161,32 +195,28 @@ impl Carry for Guest {
 impl Guest {
     /// The same parameters, and no contact.
     pub(super) fn absent(&self) -> Self {
-        let axes = Mat3::identity().columns();
         Self {
             index: Bits::from(u32::MAX),
             violation: collision::ABSENT.into(),
-            point: absent(axes),
+            point: Bare::absent(),
             ..self.clone()
         }
     }
 
     /// As a contact whose second geom's link moves.
     pub(super) fn touch(&self, cx: &Context<'_>) -> Touch {
+        let Bare {
+            distance,
+            pos,
+            normal,
+        } = self.point;
         touch(
             cx,
             (self.geoms, self.dim),
             (0, true),
-            self.point,
+            Point::new(distance, pos, normal),
             &self.shared,
         )
-    }
-}
-
-fn absent(frame: [Vec3; 3]) -> Point {
-    Point {
-        distance: collision::ABSENT.into(),
-        pos: Vec3::ZERO,
-        frame,
     }
 }
 
@@ -195,9 +225,9 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
     let mut all = Vec::new();
     for candidate in candidates(cx.model) {
         let bodies = candidate.geoms.map(|geom| cx.model.geom_bodyid[geom]);
-        let [Some(first), Some(second)] = bodies.map(|body| cx.tree.body_link[body]) else {
+        if bodies.iter().any(|&body| cx.tree.body_link[body].is_none()) {
             continue;
-        };
+        }
         let origin = at.origin[bodies[0]];
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
@@ -207,7 +237,7 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
                 origin,
                 geoms: candidate.geoms,
                 index: Bits::from(all.len() as u32),
-                links: [first, second].map(|link| Bits::from(link as u32)),
+                bodies: bodies.map(|body| Bits::from(body as u32)),
                 violation: point.distance - shared.margin,
                 point,
                 shared: shared.clone(),
@@ -218,10 +248,16 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
 }
 
 /// The contact points of two shapes, computed only where the balls around them are within reach.
-fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Point> {
+fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Bare> {
     let [a, b] = shapes;
+    let all = || {
+        collision::collide(a, b, reach)
+            .into_iter()
+            .map(Bare::of)
+            .collect()
+    };
     if [a.kind, b.kind] == [Geom::Sphere; 2] {
-        return collision::collide(a, b, reach);
+        return all();
     }
     let radius = |shape: &Shape| match shape.kind {
         Geom::Sphere => shape.size[0],
@@ -231,8 +267,7 @@ fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Point> {
     let reaching = radius(a) + radius(b) + reach;
     let near = (a.pos - b.pos).norm_squared().lt(reaching.square());
     let count = collision::points(a.kind, b.kind).unwrap_or(0);
-    let none = vec![absent(Mat3::identity().columns()); count];
-    when(near, none, |_| collision::collide(a, b, reach))
+    when(near, vec![Bare::absent(); count], |_| all())
 }
 
 /// How many possible contacts of a dimension there are between two links.
@@ -256,26 +291,24 @@ pub(super) fn contacts(
     at: &Kinematics,
     constraints: &Constraints,
     forces: &[[Var; 6]],
-) -> Vec<Contact> {
-    let told = |touch: &Touch, origin: Vec3, force: [Var; 6]| Contact {
-        geoms: touch.geoms,
-        dim: touch.dim,
-        distance: touch.distance,
-        pos: origin + touch.pos,
-        frame: touch.frame,
-        detected: touch.detected,
-        included: touch.present,
-        force,
-    };
+) -> Contacts {
     let (touches, slots) = (&constraints.touches, &constraints.slots);
     let (own, in_slots) = forces.split_at(touches.len());
-    let origin = |link: usize| at.origin[cx.tree.links[link].body];
-    let mut all: Vec<Contact> = touches
-        .iter()
-        .zip(own)
-        .map(|(touch, &force)| told(touch, origin(touch.link), force))
-        .collect();
-    for (index, touch) in slots.all.iter().enumerate() {
+    let grounded = touches.iter().zip(own).map(|(touch, &force)| {
+        let body = cx.tree.links[touch.link].body;
+        told(touch, at.origin[body], force)
+    });
+    let slotted = slots.slots.iter().zip(in_slots);
+    let pressing = slotted.map(|(slot, &force)| {
+        let contact = told(&slot.touch, slot.origin, force);
+        Pressing {
+            bodies: slot.bodies,
+            pos: contact.pos,
+            force: contact.world_force(),
+            torque: contact.world_torque(),
+        }
+    });
+    let between = slots.all.iter().enumerate().map(|(index, touch)| {
         // In whichever slot it stands, if it has one.
         let mut sum = [Var::ZERO; 6];
         for (slot, force) in slots.slots.iter().zip(in_slots) {
@@ -286,9 +319,82 @@ pub(super) fn contacts(
             }
         }
         let first = cx.model.geom_bodyid[touch.geoms[0]];
-        all.push(told(touch, at.origin[first], sum));
+        told(touch, at.origin[first], sum)
+    });
+    let grounded: Vec<Contact> = grounded.collect();
+    Contacts {
+        pressing: pressing.collect(),
+        on_ground: grounded.len(),
+        all: grounded.into_iter().chain(between).collect(),
     }
-    all
+}
+
+fn told(touch: &Touch, origin: Vec3, force: [Var; 6]) -> Contact {
+    Contact {
+        geoms: touch.geoms,
+        dim: touch.dim,
+        distance: touch.distance,
+        pos: origin + touch.pos,
+        frame: touch.frame,
+        detected: touch.detected,
+        included: touch.present,
+        force,
+    }
+}
+
+/// All contacts of a state.
+#[derive(Clone, Debug)]
+pub(super) struct Contacts {
+    /// Every point where geoms may touch: with the static world first.
+    pub all: Vec<Contact>,
+    /// How many of them are with the static world.
+    on_ground: usize,
+    /// The contacts between links that have slots.
+    pressing: Vec<Pressing>,
+}
+
+/// A contact between two links, whichever they are.
+#[derive(Clone, Debug)]
+struct Pressing {
+    bodies: [Bits; 2],
+    /// In the world.
+    pos: Vec3,
+    /// On the second body, world axes.
+    force: Vec3,
+    /// On the second body, world axes.
+    torque: Vec3,
+}
+
+impl Contacts {
+    /// The wrench of all of them on a body about a point in the world, world axes.
+    ///
+    /// Contacts between links are summed over the slots, which are few, and not over all that are possible.
+    pub(super) fn wrench(&self, model: &Model, body: usize, about: Vec3) -> Force {
+        let mut sum = Force::ZERO;
+        for contact in &self.all[..self.on_ground] {
+            let [first, second] = contact.geoms.map(|geom| model.geom_bodyid[geom] == body);
+            if first || second {
+                let (torque, force) = (contact.world_torque(), contact.world_force());
+                let wrench = Force::acting_at(contact.pos - about, torque, force);
+                sum += if second { wrench } else { -wrench };
+            }
+        }
+        for Pressing {
+            bodies,
+            pos,
+            force,
+            torque,
+        } in &self.pressing
+        {
+            let [first, second] =
+                bodies.map(|own| select(own.eq(body as u32), Var::ONE, Var::ZERO));
+            let sign = second - first;
+            if !sign.is_zero() {
+                sum += Force::acting_at(*pos - about, *torque, *force) * sign;
+            }
+        }
+        sum
+    }
 }
 
 /// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
@@ -299,12 +405,12 @@ pub fn count(model: &Model) -> usize {
         .sum()
 }
 
-/// Whether one of the geoms is fixed in the world.
+/// Whether one of the geoms is fixed in the world or to a mocap body.
 fn is_touch(model: &Model, candidate: &Candidate) -> bool {
     candidate
         .geoms
         .iter()
-        .any(|&geom| model.body_weldid[model.geom_bodyid[geom]] == 0)
+        .any(|&geom| model.body_treeid[model.geom_bodyid[geom]].is_none())
 }
 
 /// Whether contacts with friction have elliptic cones.

@@ -12,8 +12,8 @@
 //! (1 + Fᵀ A F) μ = −Fᵀ (J y + c),   A = J H⁻¹ Jᵀ
 //! ```
 //!
-//! which is symmetric, positive definite and never worse conditioned for a direction that does not push: its column of
-//! F is zero. Each direction costs one more solve on the same factorization.
+//! which is symmetric and positive definite; a direction that does not push leaves a row of the identity, for F is zero
+//! there. Each direction costs one more solve on the same factorization.
 
 use crate::trace::Var;
 
@@ -33,7 +33,6 @@ pub(super) struct Coupling {
 impl Coupling {
     /// A constraint that always acts, with inverse regularization D and reference acceleration `aref` in each of its
     /// directions: `λ = D (aref − J x)`.
-    #[allow(dead_code, reason = "what equality constraints are made with")]
     pub(super) fn held(jacobian: Vec<Vec<Var>>, stiffness: &[Var], aref: &[Var]) -> Self {
         let column = |row: usize, k: usize| match row == k {
             true => stiffness[row].sqrt(),
@@ -46,6 +45,14 @@ impl Coupling {
             factor: (0..dim)
                 .map(|row| (0..dim).map(|k| column(row, k)).collect())
                 .collect(),
+        }
+    }
+
+    /// One that asks for no acceleration.
+    pub(super) fn homogeneous(&self) -> Self {
+        Self {
+            offset: vec![Var::ZERO; self.offset.len()],
+            ..self.clone()
         }
     }
 

@@ -105,6 +105,7 @@ fn semi_implicit(cx: &Context<'_>, state: &State, now: &Forward, qacc: &[Var]) -
         qvel,
         time: state.time + dt,
         active: now.active.clone(),
+        ..state.clone()
     }
 }
 
@@ -165,8 +166,8 @@ fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, start: Forward) -> 
                 qpos: positions(cx, &state.qpos, &rates[0], reach),
                 qvel: along(&state.qvel, &rates[1], reach),
                 act: along(&state.act, &rates[2], reach),
-                time: state.time,
                 active: there.active,
+                ..state.clone()
             };
             (
                 next,
@@ -182,6 +183,7 @@ fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, start: Forward) -> 
         act: actuation::advance(cx, &start.transmission, &state.act, &mean[2]),
         time: state.time + dt,
         active: stage.active,
+        ..state.clone()
     };
     Substep {
         state: next,

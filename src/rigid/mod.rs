@@ -24,6 +24,7 @@ mod constraint;
 mod contact;
 mod coupling;
 mod elliptic;
+mod equality;
 mod external;
 mod free_body;
 mod inertia;
@@ -49,6 +50,7 @@ use crate::trace::{Bits, Mask, Var, select, stage};
 
 use actuation::{Actuation, Lever};
 use articulated::JointBlocks;
+use contact::Contacts;
 use inertia::LinkInertia;
 use placement::Fixed;
 use solve::{Problem, Rounds};
@@ -56,6 +58,7 @@ use tree::Tree;
 use velocity::Velocity;
 
 pub use contact::{Contact, count as contact_count};
+pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
@@ -110,8 +113,9 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
-    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
-    pub contacts: Vec<Contact>,
+    /// The equality constraints that hold, in the model's order; not those between objects that cannot move against
+    /// each other.
+    pub equalities: Vec<Equality>,
     /// How many contacts between links are within their margins.
     pub needed: Bits,
     /// Whether those are more than there are slots for: then only the deepest push.
@@ -123,6 +127,7 @@ pub struct Forward {
     /// How many rounds it took: one where the set of the last substep is confirmed at once, none without constraints.
     pub iterations: Bits,
 
+    touching: Contacts,
     transmission: Vec<Lever>,
     force_vel: Vec<Var>,
     inertia: Vec<LinkInertia>,
@@ -144,25 +149,20 @@ impl Forward {
     /// How many contacts MuJoCo lists (`ncon`).
     pub fn ncon(&self) -> Bits {
         let one = |contact: &Contact| select(contact.detected, Bits::from(1), Bits::ZERO);
-        self.contacts
+        self.contacts()
             .iter()
             .fold(Bits::ZERO, |n, contact| n + one(contact))
     }
 
     /// The wrench of all contacts on a body, about a point given relative to the origin of its tree, world axes.
     pub fn contact_wrench(&self, model: &Model, body: usize, about: Vec3) -> Force {
-        let mut sum = Force::ZERO;
-        for contact in &self.contacts {
-            let [first, second] = contact.geoms.map(|geom| model.geom_bodyid[geom] == body);
-            if first == second {
-                continue;
-            }
-            let arm = contact.pos - self.kinematics.origin[body] - about;
-            let (torque, force) = (contact.world_torque(), contact.world_force());
-            let wrench = Force::acting_at(arm, torque, force);
-            sum += if second { wrench } else { -wrench };
-        }
-        sum
+        let origin = self.kinematics.origin[body];
+        self.touching.wrench(model, body, origin + about)
+    }
+
+    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
+    pub fn contacts(&self) -> &[Contact] {
+        &self.touching.all
     }
 
     /// Whether it can be trusted.
@@ -229,7 +229,7 @@ pub fn forward(
 pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
     let tree = Tree::new(model);
     let cx = Context::new(model, parameters, &tree);
-    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, state));
     let velocity = stage("velocity", || {
         velocity::velocity(&cx, &kinematics, &state.qvel)
     });
@@ -295,7 +295,7 @@ impl Smooth {
 }
 
 fn smooth(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Smooth {
-    let kinematics = stage("kinematics", || kinematics::kinematics(cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(cx, state));
     let inertia = stage("inertia", || inertia::inertia(cx, &kinematics));
     let velocity = stage("velocity", || {
         velocity::velocity(cx, &kinematics, &state.qvel)
@@ -353,7 +353,8 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
-        contacts: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        touching: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        equalities: equality::told(&constraints.equalities, solution.equalities),
         needed: constraints.slots.needed,
         overflow: constraints.slots.overflow,
         active: solution.active,

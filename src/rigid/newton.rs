@@ -19,10 +19,6 @@ use super::contact::Touch;
 use super::elliptic::{Hessian, Ray};
 use super::solve::{Outcome, Problem, pack, still, unpack};
 
-/// Rounds that go the whole way.
-const FULL: u32 = 4;
-/// Rounds after which the search gives up.
-const ROUNDS: u32 = 64;
 /// Rounds of a line search.
 const LINE_ROUNDS: u32 = 20;
 /// How much of the slope at its start a line search leaves.
@@ -43,7 +39,7 @@ pub(super) fn descend(
 ) -> Outcome {
     let bits = constraints.present().len();
     let (active, found, converged, iterations) = repeat(
-        ROUNDS,
+        problem.rounds.all,
         (before, still(cx), Mask::from(false), Bits::ZERO),
         |(_, _, confirmed, _)| !*confirmed,
         |(active, at, _, count), round| {
@@ -52,10 +48,14 @@ pub(super) fn descend(
             let next = springs.minimum(cx);
             let confirmed = springs.agree(&next);
             let line = Line::new(problem, cx, constraints, [&at, &next]);
-            let next = when(!confirmed & round.ge(FULL), next.clone(), |next| {
-                let alpha = line.search();
-                along(&at, &next, alpha)
-            });
+            let next = when(
+                !confirmed & round.ge(problem.rounds.line),
+                next.clone(),
+                |next| {
+                    let alpha = line.search();
+                    along(&at, &next, alpha)
+                },
+            );
             let wanted = pack(springs.zones(&next).into_iter());
             let wanted = wanted.iter().zip(present);
             let active = wanted.map(|(&wanted, &present)| wanted & present);
@@ -233,8 +233,10 @@ impl Line {
         for slot in &constraints.slots.slots {
             line.contact(&slot.touch, [slot.excess(&from.x), slot.excess(&to.x)]);
         }
-        for coupling in &constraints.couplings {
-            let [slope, bend] = coupling.slope(&from.x, &to.x);
+        let couplings = constraints.couplings.iter();
+        let couplings = couplings.map(|coupling| coupling.slope(&from.x, &to.x));
+        let held = constraints.equalities.iter();
+        for [slope, bend] in couplings.chain(held.map(|held| held.slope(from, to))) {
             line.quadratic[0] += slope;
             line.quadratic[1] += bend;
         }
@@ -298,5 +300,83 @@ impl RowLine {
         };
         let bend = self.stiffness * self.step.square();
         [force * self.step, select(is_linear, bend, Var::ZERO)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::Model;
+    use crate::rigid::constraint::constraint;
+    use crate::rigid::{
+        Applied, Context, Inputs, Parameters, Rounds, State, StateFields, Tree, smooth,
+    };
+    use crate::scene::mjcf;
+    use crate::trace::{Bits, HostMemory, Kind, Layout, Var, record, select};
+
+    /// Line searches from the first round on, from zones that mean nothing, end where whole steps do.
+    #[test]
+    fn the_route_does_not_matter() {
+        const WORLDS: usize = 100;
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/models/elliptic_pile.xml"
+        );
+        let model = Model::compile(&mjcf::load(path).unwrap()).unwrap();
+        let mut layout = Layout::new();
+        let floats = layout.buffer("floats", Kind::F32);
+        let integers = layout.buffer("integers", Kind::U32);
+        let fields = StateFields::declare(&model, &mut layout, floats, integers);
+        let outputs = ["whole", "searched"].map(|name| layout.field(floats, name, model.nv));
+        let found = layout.field(integers, "found", 2);
+        let graph = record("routes", &layout, || {
+            let (tree, parameters) = (Tree::new(&model), Parameters::constant(&model));
+            let cx = Context::new(&model, &parameters, &tree);
+            let state = fields.load();
+            let inputs = Inputs {
+                ctrl: &vec![Var::ZERO; model.nu],
+                applied: &Applied::none(&model),
+            };
+            let at = smooth(&cx, &state, &inputs);
+            let constraints = constraint(&cx, &at.kinematics, &state);
+            let searching = Rounds {
+                line: 0,
+                ..Rounds::DEFAULT
+            };
+            let ones = State::initial(&model).active;
+            let routes = [(Rounds::DEFAULT, &ones), (searching, &state.active)];
+            for (k, (rounds, start)) in routes.into_iter().enumerate() {
+                let solution = at.problem(rounds).solve(&cx, &constraints, start);
+                outputs[k].store_all(&solution.qacc);
+                let flag = select(solution.converged, Bits::from(1), Bits::ZERO);
+                found.store_bits(k, flag);
+            }
+        });
+        let mut memory = HostMemory::<f64>::new(&layout, WORLDS);
+        let noise = |i: usize, world: usize| (12.9 * i as f64 + 78.2 * world as f64).sin();
+        for world in 0..WORLDS {
+            for (i, &q) in model.qpos0.iter().enumerate() {
+                memory.set(fields.qpos, i, world, q + 0.05 * noise(i, world));
+            }
+            for dof in 0..model.nv {
+                memory.set(fields.qvel, dof, world, 5.0 * noise(dof + 50, world));
+            }
+            for word in 0..fields.active.len() {
+                let bits = (world as u32 + 1).wrapping_mul(0x9e37_79b9) ^ word as u32;
+                memory.set_bits(fields.active, word, world, bits);
+            }
+        }
+        graph.interpret(&mut memory, &[], 0..WORLDS);
+        for world in 0..WORLDS {
+            assert_eq!([0, 1].map(|k| memory.get_bits(found, k, world)), [1, 1]);
+            let [whole, searched] = outputs.map(|field| memory.row(field, world));
+            let scale = whole.iter().fold(1.0, |scale: f64, x| scale.max(x.abs()));
+            assert!(scale > 20.0, "world {world} is at rest");
+            for (a, b) in whole.iter().zip(&searched) {
+                assert!(
+                    (a - b).abs() <= 1e-9 * scale,
+                    "world {world}: {a} is not {b}"
+                );
+            }
+        }
     }
 }

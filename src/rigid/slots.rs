@@ -6,7 +6,7 @@
 //! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs. A model says
 //! how many slots it wants by [`Model::max_contact_points`].
 
-use crate::math::Motion;
+use crate::math::{Motion, Vec3};
 use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
@@ -16,7 +16,6 @@ use super::contact::{self, Guest, Touch};
 use super::coupling::{Coupling, dot};
 use super::kinematics::Kinematics;
 use super::state::State;
-use super::tree::Tree;
 
 /// How many contacts of a dimension have slots.
 fn slots(model: &Model, dim: usize) -> usize {
@@ -34,6 +33,10 @@ pub(super) struct Slot {
     pub touch: Touch,
     /// Which of the possible contacts it is.
     pub index: Bits,
+    /// The bodies of its two geoms.
+    pub bodies: [Bits; 2],
+    /// What `touch` is relative to, in the world.
+    pub origin: Vec3,
     /// `[dim][nv]` Jacobians of its normal and friction directions.
     pub jacobian: Vec<Vec<Var>>,
     /// `[dim]` The accelerations that it asks for, with their signs changed.
@@ -126,7 +129,7 @@ fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
 /// Finds the Jacobian of a contact.
 fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Slot {
     let touch = guest.touch(cx);
-    let carried = carried(cx.tree, guest.links);
+    let carried = carried(cx, guest.bodies);
     let mut jacobian = vec![vec![Var::ZERO; cx.model.nv]; touch.dim];
     for (link, &sign) in cx.tree.links.iter().zip(&carried) {
         if sign.is_zero() {
@@ -146,36 +149,35 @@ fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Sl
         offset: touch.offset(&velocity),
         touch,
         index: guest.index,
+        bodies: guest.bodies,
+        origin: guest.origin,
         jacobian,
     }
 }
 
-/// `[links]` Whether a link carries the contact's second link (1), its first (−1), or both or none (0).
-fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
-    let last = |link: usize| {
-        let descends = |mut other: usize| loop {
-            match tree.links[other].parent {
-                _ if other == link => return true,
-                Some(parent) => other = parent,
-                None => return false,
-            }
-        };
-        (link..tree.links.len())
-            .take_while(|&other| descends(other))
+/// `[links]` Whether a link carries the contact's second body (1), its first (−1), or both or none (0).
+fn carried(cx: &Context<'_>, [first, second]: [Bits; 2]) -> Vec<Var> {
+    let (parents, count) = (&cx.model.body_parentid, cx.model.nbody);
+    // Bodies are numbered depth first: a subtree is a range.
+    let last = |body: usize| {
+        let descends = |&other: &usize| parents[other] >= body;
+        (body + 1..count)
+            .take_while(descends)
             .last()
+            .unwrap_or(body)
     };
-    let within = |this: Bits, link: usize, last: usize| {
-        let inside = this.ge(link as u32) & this.le(last as u32);
+    let within = |this: Bits, body: usize, last: usize| {
+        let inside = this.ge(body as u32) & this.le(last as u32);
         select(inside, Var::ONE, Var::ZERO)
     };
-    (0..tree.links.len())
+    let links = cx.tree.links.iter();
+    links
         .map(|link| {
-            // Links are numbered depth first: a subtree is a range.
-            let last = last(link).unwrap_or(link);
-            if link == 0 && last + 1 == tree.links.len() {
+            let last = last(link.body);
+            if link.body == 1 && last + 1 == count {
                 return Var::ZERO;
             }
-            within(second, link, last) - within(first, link, last)
+            within(second, link.body, last) - within(first, link.body, last)
         })
         .collect()
 }

@@ -88,7 +88,7 @@ impl ContactForces {
             tally.add(start.contact_wrench(model, body, Vec3::ZERO).lin);
         }
         let mut on_second = vec![Vec3::ZERO; self.geoms.len()];
-        for contact in &start.contacts {
+        for contact in start.contacts() {
             let pair = self
                 .geoms
                 .iter()

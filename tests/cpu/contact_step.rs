@@ -22,6 +22,8 @@ struct Case<'a> {
     /// Whether states are disturbed so that the last says nothing of the next.
     is_violent: bool,
     states: usize,
+    /// The median and the 99th percentile that errors in single precision may have.
+    single: [f64; 2],
 }
 
 const CASE: Case<'static> = Case {
@@ -30,6 +32,7 @@ const CASE: Case<'static> = Case {
     cone: None,
     is_violent: false,
     states: 1000,
+    single: [2e-5, 1e-3],
 };
 
 /// Compares a model with MuJoCo.
@@ -92,7 +95,10 @@ impl Case<'_> {
 
         let recorded = record(&with_integrator(&model, integrator));
         let exact = recorded.run::<f64>(reference);
-        rounds(&what, &recorded, &exact);
+        rounds(&format!("{what}, from nothing"), &recorded, &exact);
+        let mut later = exact.clone();
+        recorded.graph.interpret(&mut later, &[], 0..self.states);
+        rounds(&format!("{what}, a step later"), &recorded, &later);
         compare(&recorded, &exact, reference, |output, errors| {
             let worst = errors[self.states - 1];
             println!("{what} {output}: {worst:e} in double precision");
@@ -103,7 +109,7 @@ impl Case<'_> {
         });
         contacts(&what, &recorded, &exact, reference);
         let single = recorded.run::<f32>(reference);
-        rounds(&what, &recorded, &single);
+        rounds(&format!("{what}, single"), &recorded, &single);
         compare(&recorded, &single, reference, |output, errors| {
             let (median, rare) = (errors[self.states / 2], errors[self.states * 99 / 100]);
             let what = format!(
@@ -111,12 +117,12 @@ impl Case<'_> {
                 errors[self.states - 1]
             );
             println!("{what}");
-            assert!(median < 2e-5 && rare < 1e-3, "{what}");
+            assert!(median < self.single[0] && rare < self.single[1], "{what}");
         });
     }
 }
 
-/// Prints how many rounds the solver takes from a start that knows nothing.
+/// Prints how many rounds the solver takes.
 fn rounds<R: Real>(what: &str, recorded: &Recorded, memory: &HostMemory<R>) {
     let worlds = memory.worlds();
     let of = |world: usize| memory.get_bits(recorded.iterations, 0, world);
@@ -234,14 +240,17 @@ fn elliptic() {
         ..ant
     };
     stiff.verify();
-    for name in [
-        "gymnasium:half_cheetah",
-        "gymnasium:hopper",
-        "sphere_stack",
-        "contact_kinds",
-    ] {
+    for name in ["gymnasium:half_cheetah", "gymnasium:hopper", "sphere_stack"] {
         Case { name, ..stiff }.verify();
     }
+    // Light bodies that roll, under friction ten times as stiff. Single precision: 6e-6 and 2.5e-3 measured for qacc,
+    // 2.7e-5 for its forces.
+    Case {
+        name: "contact_kinds",
+        single: [5e-5, 5e-3],
+        ..stiff
+    }
+    .verify();
 }
 
 /// Every contact dimension, with the static world and between links, and `impratio`.
@@ -252,11 +261,16 @@ fn elliptic_pile() {
             name: "elliptic_pile",
             cone: Some((Cone::Elliptic, impratio)),
             states: 500,
+            single: PILE,
             ..CASE
         }
         .verify();
     }
 }
+
+/// Single precision: 1.0e-5 measured for qacc, 2.4e-5 for its forces. With `impratio` 10 friction is stiffer by that
+/// factor, and a force is what little a contact's acceleration lacks, times the stiffness.
+const PILE: [f64; 2] = [5e-5, 1e-3];
 
 /// States that the last does not lead to: every world's solve ends at MuJoCo's answer.
 #[test]
@@ -266,7 +280,7 @@ fn violent() {
         states: 500,
         ..CASE
     };
-    for name in ["gymnasium:ant", "elliptic_pile"] {
+    for name in ["gymnasium:ant", "elliptic_pile", "contact_kinds"] {
         for cone in [Cone::Pyramidal, Cone::Elliptic] {
             Case {
                 name,

@@ -11,6 +11,7 @@ mod cli_parity;
 mod collision_candidates;
 mod collision_pairs;
 mod contact_step;
+mod equality;
 mod functions;
 mod model;
 mod model_fields;

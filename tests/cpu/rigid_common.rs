@@ -100,7 +100,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
         iterations.store_bits(0, out.start.iterations);
         qfrc_constraint.store_all(&out.start.qfrc_constraint);
         ncon.store_bits(0, out.start.ncon());
-        for (k, contact) in out.start.contacts.iter().enumerate() {
+        for (k, contact) in out.start.contacts().iter().enumerate() {
             let mut record = vec![trace::select(
                 contact.detected,
                 trace::Var::ONE,
