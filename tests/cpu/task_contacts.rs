@@ -174,7 +174,9 @@ fn contact_forces_and_sensors_are_mujocos() {
 }
 
 /// Observes one number.
-struct Reading(fn(&World) -> Var);
+struct Reading(Read);
+
+type Read = fn(&World) -> Var;
 
 impl Task for Reading {
     fn spec(&self, _model: &Model, _config: &Table) -> Result<Spec> {
@@ -193,7 +195,7 @@ impl Task for Reading {
 
 #[test]
 fn what_is_not_there_is_named_with_what_is() {
-    let cases: [(fn(&World) -> Var, &[&str]); 5] = [
+    let cases: [(Read, &[&str]); 5] = [
         (|w| w.sensor("giro")[0], &["sensor 'giro'", "'gyro'"]),
         (
             |w| w.geom_contact("bal", "floor").max,
@@ -227,7 +229,7 @@ fn what_is_not_there_is_named_with_what_is() {
 /// A kernel does not pay for forces and sensors that no term reads.
 #[test]
 fn what_is_not_read_costs_nothing() {
-    let operations = |read: fn(&World) -> Var| {
+    let operations = |read: Read| {
         let env = build(Reading(read), 1).unwrap_or_else(|error| panic!("{error}"));
         let counts = env.step_graph().operations();
         (counts.total, counts.carries)
