@@ -182,10 +182,7 @@ impl Task for Quadruped {
                 .min(0.0)
                 .square(),
         );
-        t.reward(
-            "torque",
-            dt * sum_of_squares(&w.evaluated().qfrc_actuator()),
-        );
+        t.reward("torque", dt * sum_of_squares(w.evaluated().qfrc_actuator()));
         let accelerations: Vec<Var> = velocities
             .iter()
             .zip(s.get("old_velocities"))
