@@ -3,11 +3,11 @@
 
 use manyworlds::model::Model;
 use manyworlds::scene::mjcf;
-use manyworlds::trace::{HostMemory, Real};
+use manyworlds::trace::HostMemory;
 use serde_json::Value;
 
 use crate::oracle;
-use crate::rigid_common::{CONTACT, Recorded, errors, record, with_integrator};
+use crate::rigid_common::{CONTACT, Recorded, compare, record, with_integrator};
 
 const STATES: usize = 1000;
 const ALL: [&str; 3] = ["Euler", "RK4", "implicitfast"];
@@ -41,43 +41,16 @@ fn matches_mujoco(name: &str, integrators: &[&str]) {
         );
 
         let recorded = record(&with_integrator(&model, integrator));
-        let exact = recorded.run::<f64>(reference);
-        compare(&recorded, &exact, reference, |output, errors| {
-            let worst = errors[STATES - 1];
-            println!("{what} {output}: {worst:e} in double precision");
-            assert!(
-                worst < 1e-8,
-                "{what} {output}: error {worst:e} in double precision"
-            );
-        });
-        contacts(&what, &recorded, &exact, reference);
-        let single = recorded.run::<f32>(reference);
-        compare(&recorded, &single, reference, |output, errors| {
-            let (median, rare) = (errors[STATES / 2], errors[STATES * 99 / 100]);
-            let what = format!(
-                "{what} {output}: median {median:.1e}, 99 % {rare:.1e}, worst {:.1e} in single precision",
-                errors[STATES - 1]
-            );
-            println!("{what}");
-            assert!(median < 2e-5 && rare < 1e-3, "{what}");
-        });
-    }
-}
-
-fn compare<R: Real>(
-    recorded: &Recorded,
-    memory: &HostMemory<R>,
-    reference: &Value,
-    verify: impl Fn(&str, Vec<f64>),
-) {
-    let unconverged =
-        (0..memory.worlds()).filter(|&world| memory.get_bits(recorded.converged, 0, world) == 0);
-    assert_eq!(unconverged.count(), 0, "every solve ends");
-    let constraint = ("qfrc_constraint", recorded.qfrc_constraint);
-    for (name, field) in recorded.outputs().into_iter().chain([constraint]) {
-        let mut worst = errors(memory, field, &reference[name]);
-        worst.sort_by(f64::total_cmp);
-        verify(name, worst);
+        let (double, single) = (
+            recorded.run::<f64>(reference),
+            recorded.run::<f32>(reference),
+        );
+        recorded.assert_converged(&double);
+        recorded.assert_converged(&single);
+        let mut outputs = recorded.outputs().to_vec();
+        outputs.push(("qfrc_constraint", recorded.qfrc_constraint));
+        compare(&what, &outputs, (&double, 1e-8), &single, reference);
+        contacts(&what, &recorded, &double, reference);
     }
 }
 

@@ -3,8 +3,8 @@
 sensors.py [--states N] [--seed S] [--near] MODEL.xml...
 
 Prints a list with one object per model: the states, and sensordata, cacc, cfrc_int, cfrc_ext, cinert, cvel, subtree_com,
-subtree_linvel and subtree_angmom, flat, by state. `--near`: free bodies stay near where the model puts them, so that
-they touch its floor.
+subtree_linvel and subtree_angmom, flat, by state. `--near`: free bodies stay near where the model puts them, and below, some
+upside down, so that every side touches its floor.
 """
 
 import argparse
@@ -33,9 +33,12 @@ def sense(model, count, seed, near):
     time = rng.uniform(0, 1, size=(count, 1))
     for joint in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE) if near else []:
         q = model.jnt_qposadr[joint]
-        qpos[:, q : q + 3] = model.qpos0[q : q + 3] + rng.uniform(-1, 1, size=(count, 3)) * [1, 1, 0.15]
+        qpos[:, q : q + 3] = model.qpos0[q : q + 3] + rng.uniform([-1, -1, -0.4], [1, 1, 0.15], (count, 3))
         tilt = 0.3 * rng.normal(size=(count, 4))
         qpos[:, q + 3 : q + 7] = model.qpos0[q + 3 : q + 7] + tilt * rng.integers(0, 2, size=(count, 1))
+        # A half turn about X maps w, x, y, z to x, w, z, y, up to signs.
+        turned = rng.uniform(size=count) < 0.3
+        qpos[turned, q + 3 : q + 7] = qpos[turned, q + 3 : q + 7][:, [1, 0, 3, 2]] * [-1, 1, 1, -1]
         qpos[:, q + 3 : q + 7] /= np.linalg.norm(qpos[:, q + 3 : q + 7], axis=1, keepdims=True)
     out = {name: [] for name in QUANTITIES + ["ncon"]}
     for k in range(count):
