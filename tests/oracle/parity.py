@@ -88,7 +88,8 @@ def recorded(model, path, count, rng):
     with np.load(path) as file:
         qpos, qvel = (file[name].reshape(-1, size) for name, size in (("qpos", model.nq), ("qvel", model.nv)))
         act = file["act"].reshape(-1, model.na) if model.na and "act" in file else np.zeros((len(qpos), model.na))
-        ctrl = file["ctrl"].reshape(-1, model.nu) if model.nu and "ctrl" in file else random_controls(model, rng, len(qpos))
+        has_ctrl = model.nu and "ctrl" in file
+        ctrl = file["ctrl"].reshape(-1, model.nu) if has_ctrl else random_controls(model, rng, len(qpos))
     if not len(qpos) == len(qvel) == len(act) == len(ctrl):
         fail(f"{path}: qpos, qvel, act and ctrl are of different lengths")
     rows = np.flatnonzero(np.isfinite(qpos).all(1) & np.isfinite(qvel).all(1))
@@ -202,7 +203,8 @@ def states(args):
     wide = answers(with_margins(model, HAIR), found)
     undecided = wide[2]
     if undecided.any():
-        for suffix, (numbers, touching, _) in {"without": answers(with_margins(model, -HAIR), found), "with": wide}.items():
+        without = answers(with_margins(model, -HAIR), found)
+        for suffix, (numbers, touching, _) in {"without": without, "with": wide}.items():
             file.update({f"{name}_{suffix}": array for name, array in {**numbers, **padded(touching)}.items()})
     time, qpos, qvel, act, ctrl = found
     inputs = {"time": time[:, 0], "qpos": qpos, "qvel": qvel, "act": act, "ctrl": ctrl}

@@ -46,7 +46,7 @@ enum Outcome {
     NotLoaded(String),
     /// It loads, and the physics refuses it, or did not answer.
     NotSimulated(String),
-    /// Compared; the second part says why one of the two places has no figures, if so.
+    /// Compared; the second part says why the GPU was left out, if it was.
     Compared(Box<Report>, Option<String>),
 }
 
@@ -131,10 +131,9 @@ impl Group {
         let models = self.count(|outcome| !matches!(outcome, Outcome::NoModel(_)));
         let loaded = self.count(Outcome::is_loaded);
         let of = |verdict: Verdict| {
-            self.count(|outcome| {
-                outcome
-                    .report()
-                    .is_some_and(|report| report.verdict == verdict)
+            self.count(|outcome| match outcome {
+                Outcome::Compared(report, None) => report.verdict == verdict,
+                _ => false,
             })
         };
         let (agree, rounded) = (of(Verdict::Agrees), of(Verdict::IllConditioned));
@@ -145,13 +144,6 @@ impl Group {
 impl Outcome {
     fn is_loaded(&self) -> bool {
         matches!(self, Self::NotSimulated(_) | Self::Compared(..))
-    }
-
-    fn report(&self) -> Option<&Report> {
-        match self {
-            Self::Compared(report, _) => Some(report),
-            _ => None,
-        }
     }
 
     /// The cells after the model's name.
@@ -280,44 +272,31 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 
-/// Compares one model: on the host, and on the GPU.
+/// Compares one model: in both places, and on the host alone where that takes too long.
 fn judge(root: &Path, name: &str, arguments: &Arguments) -> Result<Outcome> {
     let path = root.join(name);
     // Only whether it loads: the child says why not, with relative paths.
     let loads = !path.exists() || catch_unwind(|| Subject::file(&path).is_ok()).unwrap_or(false);
-    let late = |place: &str| format!("{place}: no answer within {} s", arguments.limit);
-    let host = match answer(root, name, arguments, "host")? {
-        Answer::Refused(line) if loads => return Ok(Outcome::NotSimulated(line)),
-        Answer::Refused(line) => return Ok(Outcome::NotLoaded(line)),
-        Answer::Report(report) => Ok(report),
-        Answer::Late => Err(late("host")),
+    let refused = |line: String| match loads {
+        true => Outcome::NotSimulated(line),
+        false => Outcome::NotLoaded(line),
     };
-    let gpu = match answer(root, name, arguments, "gpu")? {
-        Answer::Report(report) => Ok(report),
-        Answer::Refused(line) => Err(format!("GPU: {line}")),
-        Answer::Late => Err(late("GPU")),
-    };
-    Ok(match (host, gpu) {
-        (Ok(mut host), Ok(gpu)) => {
-            host.join(*gpu);
-            Outcome::Compared(host, None)
-        }
-        (Ok(one), Err(left_out)) | (Err(left_out), Ok(one)) => {
-            Outcome::Compared(one, Some(left_out))
-        }
-        (Err(host), Err(gpu)) => Outcome::NotSimulated(format!("{host}; {gpu}")),
+    let limit = arguments.limit;
+    Ok(match answer(root, name, arguments, "both")? {
+        Answer::Report(report) => Outcome::Compared(report, None),
+        Answer::Refused(line) => refused(line),
+        Answer::Late => match answer(root, name, arguments, "host")? {
+            Answer::Report(report) => {
+                let late = format!(
+                    "GPU: no answer within {limit} s; its driver compiles a kernel of {} operations first",
+                    report.operations
+                );
+                Outcome::Compared(report, Some(late))
+            }
+            Answer::Refused(line) => refused(line),
+            Answer::Late => refused(format!("no answer within {limit} s")),
+        },
     })
-}
-
-impl Report {
-    /// Takes the device's figures from another report of the same model and states.
-    fn join(&mut self, gpu: Self) {
-        self.unconverged[1] = gpu.unconverged[1];
-        for (stage, gpu) in self.stages.iter_mut().zip(gpu.stages) {
-            stage.gpu = gpu.gpu;
-        }
-        self.verdict = Verdict::of(&self.stages);
-    }
 }
 
 enum Answer {
@@ -410,7 +389,8 @@ fn render(groups: &[Group], mujoco: &str, arguments: &Arguments) -> String {
          (seed {}); the stages are {}. The measure is |Δ|∞ / max(1, |reference|∞) per state. A model agrees where the \
          host's (f64) maxima are at most 1e-8 and the GPU's (f32) medians and 99th percentiles at most 2e-5 and 1e-3; as \
          far as f32 can, where the GPU's are above, but at most {} times what MuJoCo's own answers move by when every number \
-         of state and model is off by the rounding of f32. A model has {} s on the host and as long on the GPU.\n",
+         of state and model is off by the rounding of f32. A model has {} s to answer, and where that is too short, as long \
+         again on the host alone.\n",
         arguments.states,
         arguments.seed,
         super::STAGES.join(", "),
