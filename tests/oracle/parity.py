@@ -16,8 +16,9 @@ either answer is right. Where there are such states, all outputs are there twice
 their names: with margins 1e-12 m smaller and larger.
 
 `qacc_moves` and `sensordata_moves` [S] are how far MuJoCo's own answers move, by the measure |Δ|∞ / max(1, |answer|∞),
-when every number of the state and of the model is off by the rounding of single precision, 2⁻²⁴ of itself; the largest of
-four random draws. Nothing that computes in single precision can be expected to be nearer.
+when every number of the state and of the model is off by the rounding of single precision, 2⁻²⁴ of itself, or of the
+largest component for a position or a direction; the largest of four random draws. Nothing that computes in single
+precision can be expected to be much nearer.
 
 Prints one line of JSON.
 
@@ -127,7 +128,10 @@ def roughened(model, rng):
     rough = copy.copy(model)
     for name in CONSTANTS:
         array = getattr(rough, name)
-        array *= 1.0 + ROUNDING * rng.choice([-1.0, 1.0], array.shape)
+        # Turned vectors mix their components: each is as uncertain as the largest.
+        is_vector = name.endswith(("_pos", "_quat", "_axis"))
+        size = np.abs(array).max(axis=1, keepdims=True, initial=0.0) if is_vector else array
+        array += ROUNDING * size * rng.choice([-1.0, 1.0], array.shape)
     for name in ("body_quat", "body_iquat", "geom_quat", "site_quat", "jnt_axis"):
         array = getattr(rough, name)
         array /= np.maximum(np.linalg.norm(array, axis=1, keepdims=True), 1e-15)
