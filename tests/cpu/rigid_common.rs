@@ -39,6 +39,7 @@ pub(crate) struct Recorded {
     pub(crate) xpos: Field,
     pub(crate) xquat: Field,
     pub(crate) converged: Field,
+    pub(crate) iterations: Field,
     pub(crate) qfrc_constraint: Field,
     /// Per possible contact: detected (0 or 1), geoms, distance, position, frame, force.
     pub(crate) contacts: Field,
@@ -65,6 +66,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
     let qfrc_constraint = field("qfrc_constraint", model.nv);
     let contacts = field("contacts", CONTACT * rigid::contact_count(model));
     let converged = layout.field(integers, "converged", 1);
+    let iterations = layout.field(integers, "iterations", 1);
     let ncon = layout.field(integers, "ncon", 1);
     let graph = trace::record("substep", &layout, || {
         let wrench = |body: usize| {
@@ -95,9 +97,10 @@ pub(crate) fn record(model: &Model) -> Recorded {
         }
         let flag = trace::select(out.start.converged, trace::Bits::from(1), trace::Bits::ZERO);
         converged.store_bits(0, flag);
+        iterations.store_bits(0, out.start.iterations);
         qfrc_constraint.store_all(&out.start.qfrc_constraint);
         ncon.store_bits(0, out.start.ncon());
-        for (k, contact) in out.start.contacts.iter().enumerate() {
+        for (k, contact) in out.start.contacts().iter().enumerate() {
             let mut record = vec![trace::select(
                 contact.detected,
                 trace::Var::ONE,
@@ -122,6 +125,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
         xpos,
         xquat,
         converged,
+        iterations,
         qfrc_constraint,
         contacts,
         ncon,
@@ -167,6 +171,9 @@ impl Recorded {
     }
 }
 
+/// The project's bounds in single precision: of the median and the 99th percentile.
+pub(crate) const SINGLE: [f64; 2] = [2e-5, 1e-3];
+
 /// Interprets a graph in each of the oracle's states, `inputs` by its names; the solver starts from all rows (`active`).
 pub(crate) fn run<R: Real>(
     graph: &Graph,
@@ -196,7 +203,7 @@ pub(crate) fn run<R: Real>(
 pub(crate) struct Errors {
     /// The model, the output and the like.
     what: String,
-    pub(crate) by_state: Vec<f64>,
+    by_state: Vec<f64>,
 }
 
 impl Errors {
@@ -240,9 +247,8 @@ impl Errors {
         );
     }
 
-    /// The project's bounds in single precision: 2e-5 for the median, 1e-3 for the 99th percentile, since
-    /// ill-conditioned states are rare.
-    pub(crate) fn assert_single(&self) {
+    /// In single precision the median and the 99th percentile count, since ill-conditioned states are rare.
+    pub(crate) fn assert_single(&self, [usual, seldom]: [f64; 2]) {
         let mut sorted = self.by_state.clone();
         sorted.sort_by(f64::total_cmp);
         let at = |part: f64| sorted[((sorted.len() - 1) as f64 * part) as usize];
@@ -252,21 +258,26 @@ impl Errors {
             self.what
         );
         println!("{what}");
-        assert!(median < 2e-5 && rare < 1e-3, "{what}");
+        assert!(median < usual && rare < seldom, "{what}");
     }
 }
 
-/// Compares outputs with the oracle's, by its names, in double precision up to `limit` and in single up to the bounds.
+/// The errors of a field by state, see [`Errors`].
+pub(crate) fn errors<R: Real>(memory: &HostMemory<R>, field: Field, reference: &Value) -> Vec<f64> {
+    Errors::new(String::new(), memory, field, reference).by_state
+}
+
+/// Compares outputs with the oracle's, by its names, in double precision up to `limit` and in single up to `bounds`.
 pub(crate) fn compare(
     what: &str,
     outputs: &[(&str, Field)],
     (double, limit): (&HostMemory<f64>, f64),
-    single: &HostMemory<f32>,
+    (single, bounds): (&HostMemory<f32>, [f64; 2]),
     reference: &Value,
 ) {
     for &(name, field) in outputs {
         let what = format!("{what} {name}");
         Errors::new(what.clone(), double, field, &reference[name]).assert_double(limit);
-        Errors::new(what, single, field, &reference[name]).assert_single();
+        Errors::new(what, single, field, &reference[name]).assert_single(bounds);
     }
 }

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::oracle;
-use crate::rigid_common::{Errors, record, with_integrator};
+use crate::rigid_common::{errors, record, with_integrator};
 
 const MODELS: u32 = 24;
 const STATES: usize = 20;
@@ -387,8 +387,8 @@ fn compare(path: &PathBuf, xml: &str) -> Result<(), String> {
         let recorded = record(&with_integrator(&model, integrator));
         let memory = recorded.run::<f64>(reference);
         for (output, field) in recorded.outputs() {
-            let errors = Errors::new(output.to_owned(), &memory, field, &reference[output]);
-            for (world, error) in errors.by_state.into_iter().enumerate() {
+            let errors = errors(&memory, field, &reference[output]);
+            for (world, error) in errors.into_iter().enumerate() {
                 // A world that MuJoCo itself resets, for accelerations out of range, is no reference.
                 let reset = reference["warnings"][world] != 0;
                 if error > 1e-9 && !reset {

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use manyworlds::env::{Physics, Precision, Target};
 use manyworlds::math::{Force, Vec3};
-use manyworlds::model::{Model, Sensor};
+use manyworlds::model::{Cone, Model, Sensor};
 use manyworlds::rigid::{self, Applied, Bodies, Parameters, StateFields};
 use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
 use serde_json::Value;
 
 use crate::oracle;
-use crate::rigid_common::{self, model};
+use crate::rigid_common::{self, SINGLE, model};
 
 /// A recorded [`rigid::forward`] with everything that follows from it in memory.
 struct Sensed {
@@ -128,7 +128,11 @@ fn compare(names: &[&str], flags: &[&str]) -> Option<Value> {
         .collect();
     let references = oracle::run("sensors.py", &args)?;
     for (name, reference) in names.iter().zip(references.as_array().expect("models")) {
-        let sensed = record(&model(name));
+        let mut model = model(name);
+        if flags.contains(&"--elliptic") {
+            model.opt.cone = Cone::Elliptic;
+        }
+        let sensed = record(&model);
         let mut double = sensed.run::<f64>(reference);
         let mut single = sensed.run::<f32>(reference);
         for &(quantity, field) in &sensed.outputs {
@@ -138,7 +142,7 @@ fn compare(names: &[&str], flags: &[&str]) -> Option<Value> {
             }
         }
         let outputs = &sensed.outputs;
-        rigid_common::compare(name, outputs, (&double, 1e-8), &single, reference);
+        rigid_common::compare(name, outputs, (&double, 1e-8), (&single, SINGLE), reference);
     }
     Some(references)
 }
@@ -153,8 +157,7 @@ fn sensors_match_mujoco_in_contact() {
     let Some(references) = compare(&["sensors"], &["--near"]) else {
         return;
     };
-    let contacts = oracle::floats(&references[0]["ncon"]).iter().sum::<f64>();
-    assert!(contacts > 300.0, "{contacts} contacts prove little");
+    assert_contacts(&references);
     let model = model("sensors");
     for sensor in 0..model.nsensor {
         if model.sensor_type[sensor] == Sensor::Touch {
@@ -167,6 +170,20 @@ fn sensors_match_mujoco_in_contact() {
             );
         }
     }
+}
+
+/// Touch sensors and what bodies get from contacts, with elliptic cones.
+#[test]
+fn sensors_match_mujoco_with_elliptic_cones() {
+    if let Some(references) = compare(&["sensors"], &["--near", "--elliptic"]) {
+        assert_contacts(&references);
+    }
+}
+
+/// Few contacts prove little.
+fn assert_contacts(references: &Value) {
+    let contacts = oracle::floats(&references[0]["ncon"]).iter().sum::<f64>();
+    assert!(contacts > 300.0, "only {contacts} contacts");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Arenas, Context, Kernel, Recorder};
 use crate::model::Model;
-use crate::rigid::{self, Applied, Parameters, StateFields};
+use crate::rigid::{self, Applied, Parameters, State, StateFields};
 use crate::trace::{self, Bits, Field, Graph, HostMemory, Kind, Layout, Mask, select};
 
 use super::contacts::{NUMBERS, Touch};
@@ -72,7 +72,12 @@ impl Stages {
         let converged = layout.field(bits, "converged", 1);
         let mut geoms = Vec::new();
         let graph = trace::record("forward", &layout, || {
-            let (parameters, now) = (Parameters::constant(model), state.load());
+            let (parameters, start) = (Parameters::constant(model), State::initial(model));
+            let now = State {
+                mocap_pos: start.mocap_pos,
+                mocap_quat: start.mocap_quat,
+                ..state.load()
+            };
             let applied = Applied::none(model);
             let out = rigid::forward(model, &parameters, &now, &ctrl.load_all(), &applied);
             for body in 0..model.nbody {
@@ -84,14 +89,14 @@ impl Stages {
             qacc.store_all(&out.qacc);
             let sensed = rigid::sensordata(model, &parameters, &now, &applied, &out);
             sensordata.store_all(&sensed);
-            for (i, contact) in out.contacts.iter().enumerate() {
+            for (i, contact) in out.contacts().iter().enumerate() {
                 let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
                 let numbers = [&[contact.distance][..], &pos, &normal].concat();
                 touches.slice(NUMBERS * i, NUMBERS).store_all(&numbers);
                 included.store_bits(i, flag(contact.included));
             }
             converged.store_bits(0, flag(out.converged));
-            geoms = out.contacts.iter().map(|contact| contact.geoms).collect();
+            geoms = out.contacts().iter().map(|contact| contact.geoms).collect();
         });
         Ok(Self {
             graph,
