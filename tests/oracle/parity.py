@@ -101,7 +101,8 @@ def recorded(model, path, count, rng):
 def converged(model):
     """Every solver has the same answer; this one reaches it."""
     model.opt.solver = mujoco.mjtSolver.mjSOL_NEWTON
-    model.opt.tolerance, model.opt.ls_tolerance = 1e-15, 1e-10
+    # Any tolerance leaves 1e-8 in some states with elliptic cones.
+    model.opt.tolerance, model.opt.ls_tolerance = 0, 1e-10
     model.opt.iterations, model.opt.ls_iterations = 200, 200
 
 
