@@ -7,7 +7,7 @@ use manyworlds::trace::{HostMemory, Real};
 use serde_json::Value;
 
 use crate::oracle;
-use crate::rigid_common::{CONTACT, Recorded, errors, record, with_integrator};
+use crate::rigid_common::{CONTACT, Recorded, SINGLE, compare, record, with_integrator};
 
 const ALL: [&str; 3] = ["Euler", "RK4", "implicitfast"];
 
@@ -32,7 +32,7 @@ const CASE: Case<'static> = Case {
     cone: None,
     is_violent: false,
     states: 1000,
-    single: [2e-5, 1e-3],
+    single: SINGLE,
 };
 
 /// Compares a model with MuJoCo.
@@ -94,31 +94,22 @@ impl Case<'_> {
         );
 
         let recorded = record(&with_integrator(&model, integrator));
-        let exact = recorded.run::<f64>(reference);
-        rounds(&format!("{what}, from nothing"), &recorded, &exact);
-        let mut later = exact.clone();
+        let (double, single) = (
+            recorded.run::<f64>(reference),
+            recorded.run::<f32>(reference),
+        );
+        recorded.assert_converged(&double);
+        recorded.assert_converged(&single);
+        rounds(&format!("{what}, from nothing"), &recorded, &double);
+        rounds(&format!("{what}, single"), &recorded, &single);
+        let mut outputs = recorded.outputs().to_vec();
+        outputs.push(("qfrc_constraint", recorded.qfrc_constraint));
+        let single = (&single, self.single);
+        compare(&what, &outputs, (&double, 1e-8), single, reference);
+        contacts(&what, &recorded, &double, reference);
+        let mut later = double;
         recorded.graph.interpret(&mut later, &[], 0..self.states);
         rounds(&format!("{what}, a step later"), &recorded, &later);
-        compare(&recorded, &exact, reference, |output, errors| {
-            let worst = errors[self.states - 1];
-            println!("{what} {output}: {worst:e} in double precision");
-            assert!(
-                worst < 1e-8,
-                "{what} {output}: error {worst:e} in double precision"
-            );
-        });
-        contacts(&what, &recorded, &exact, reference);
-        let single = recorded.run::<f32>(reference);
-        rounds(&format!("{what}, single"), &recorded, &single);
-        compare(&recorded, &single, reference, |output, errors| {
-            let (median, rare) = (errors[self.states / 2], errors[self.states * 99 / 100]);
-            let what = format!(
-                "{what} {output}: median {median:.1e}, 99 % {rare:.1e}, worst {:.1e} in single precision",
-                errors[self.states - 1]
-            );
-            println!("{what}");
-            assert!(median < self.single[0] && rare < self.single[1], "{what}");
-        });
     }
 }
 
@@ -130,23 +121,6 @@ fn rounds<R: Real>(what: &str, recorded: &Recorded, memory: &HostMemory<R>) {
     let most = (0..worlds).map(of).max();
     let mean = f64::from(sum) / worlds as f64;
     println!("{what}: {mean:.2} rounds, at most {}", most.unwrap_or(0));
-}
-
-fn compare<R: Real>(
-    recorded: &Recorded,
-    memory: &HostMemory<R>,
-    reference: &Value,
-    verify: impl Fn(&str, Vec<f64>),
-) {
-    let unconverged =
-        (0..memory.worlds()).filter(|&world| memory.get_bits(recorded.converged, 0, world) == 0);
-    assert_eq!(unconverged.count(), 0, "every solve ends");
-    let constraint = ("qfrc_constraint", recorded.qfrc_constraint);
-    for (name, field) in recorded.outputs().into_iter().chain([constraint]) {
-        let mut worst = errors(memory, field, &reference[name]);
-        worst.sort_by(f64::total_cmp);
-        verify(name, worst);
-    }
 }
 
 /// Every contact that MuJoCo lists, in any order, and no other.

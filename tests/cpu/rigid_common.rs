@@ -135,8 +135,6 @@ pub(crate) fn record(model: &Model) -> Recorded {
 impl Recorded {
     /// Takes one step from each of the oracle's states.
     pub(crate) fn run<R: Real>(&self, reference: &Value) -> HostMemory<R> {
-        let worlds = reference["qpos"].as_array().expect("states").len();
-        let mut memory = HostMemory::<R>::new(&self.layout, worlds);
         let inputs = [
             ("qpos", self.state.qpos),
             ("qvel", self.state.qvel),
@@ -145,21 +143,19 @@ impl Recorded {
             ("qfrc", self.qfrc),
             ("xfrc", self.xfrc),
         ];
-        for (name, field) in inputs {
-            for world in 0..worlds {
-                let values = oracle::floats(&reference[name][world]);
-                assert_eq!(values.len(), field.len(), "{name}");
-                for (component, value) in values.into_iter().enumerate() {
-                    memory.set(field, component, world, value);
-                }
-            }
-        }
-        for world in 0..worlds {
-            (0..self.state.active.len())
-                .for_each(|word| memory.set_bits(self.state.active, word, world, u32::MAX));
-        }
-        self.graph.interpret(&mut memory, &[], 0..worlds);
-        memory
+        run(
+            &self.graph,
+            &self.layout,
+            (&inputs, self.state.active),
+            reference,
+        )
+    }
+
+    /// Every solve must have ended.
+    pub(crate) fn assert_converged<R: Real>(&self, memory: &HostMemory<R>) {
+        let all = 0..memory.worlds();
+        let unconverged = all.filter(|&world| memory.get_bits(self.converged, 0, world) == 0);
+        assert_eq!(unconverged.count(), 0, "every solve ends");
     }
 
     /// The outputs with the names that the oracle gives them.
@@ -175,13 +171,53 @@ impl Recorded {
     }
 }
 
-/// `|Δ|∞ / max(1, |reference|∞)` in every world.
-pub(crate) fn errors<R: Real>(memory: &HostMemory<R>, field: Field, reference: &Value) -> Vec<f64> {
-    (0..memory.worlds())
-        .map(|world| {
+/// The project's bounds in single precision: of the median and the 99th percentile.
+pub(crate) const SINGLE: [f64; 2] = [2e-5, 1e-3];
+
+/// Interprets a graph in each of the oracle's states, `inputs` by its names; the solver starts from all rows (`active`).
+pub(crate) fn run<R: Real>(
+    graph: &Graph,
+    layout: &Layout,
+    (inputs, active): (&[(&str, Field)], Field),
+    reference: &Value,
+) -> HostMemory<R> {
+    let worlds = reference["qpos"].as_array().expect("states").len();
+    let mut memory = HostMemory::<R>::new(layout, worlds);
+    for &(name, field) in inputs {
+        for world in 0..worlds {
+            let values = oracle::floats(&reference[name][world]);
+            assert_eq!(values.len(), field.len(), "{name}");
+            for (component, value) in values.into_iter().enumerate() {
+                memory.set(field, component, world, value);
+            }
+        }
+    }
+    for world in 0..worlds {
+        (0..active.len()).for_each(|word| memory.set_bits(active, word, world, u32::MAX));
+    }
+    graph.interpret(&mut memory, &[], 0..worlds);
+    memory
+}
+
+/// The errors of an output by state: `|Δ|∞ / max(1, |reference|∞)`.
+pub(crate) struct Errors {
+    /// The model, the output and the like.
+    what: String,
+    by_state: Vec<f64>,
+}
+
+impl Errors {
+    /// Those of a field against the oracle's `[state][component]`.
+    pub(crate) fn new<R: Real>(
+        what: String,
+        memory: &HostMemory<R>,
+        field: Field,
+        reference: &Value,
+    ) -> Self {
+        let of_state = |world: usize| {
             let expected = oracle::floats(&reference[world]);
             let found = memory.row(field, world);
-            assert_eq!(expected.len(), found.len());
+            assert_eq!(expected.len(), found.len(), "{what}");
             let scale = expected
                 .iter()
                 .fold(1.0, |scale: f64, x| scale.max(x.abs()));
@@ -194,6 +230,54 @@ pub(crate) fn errors<R: Real>(memory: &HostMemory<R>, field: Field, reference: &
                     worst.max(d)
                 }
             }) / scale
-        })
-        .collect()
+        };
+        let by_state = (0..memory.worlds()).map(of_state).collect();
+        Self { what, by_state }
+    }
+
+    /// In double precision all states count.
+    pub(crate) fn assert_double(&self, limit: f64) {
+        let worst = self.by_state.iter().copied().enumerate();
+        let (state, worst) = worst.max_by(|a, b| a.1.total_cmp(&b.1)).expect("states");
+        let what = &self.what;
+        println!("{what}: {worst:e} in double precision");
+        assert!(
+            worst < limit,
+            "{what}: error {worst:e} in double precision, in state {state}"
+        );
+    }
+
+    /// In single precision the median and the 99th percentile count, since ill-conditioned states are rare.
+    pub(crate) fn assert_single(&self, [usual, seldom]: [f64; 2]) {
+        let mut sorted = self.by_state.clone();
+        sorted.sort_by(f64::total_cmp);
+        let at = |part: f64| sorted[((sorted.len() - 1) as f64 * part) as usize];
+        let [median, rare, worst] = [0.5, 0.99, 1.0].map(at);
+        let what = format!(
+            "{}: median {median:.1e}, 99 % {rare:.1e}, worst {worst:.1e} in single precision",
+            self.what
+        );
+        println!("{what}");
+        assert!(median < usual && rare < seldom, "{what}");
+    }
+}
+
+/// The errors of a field by state, see [`Errors`].
+pub(crate) fn errors<R: Real>(memory: &HostMemory<R>, field: Field, reference: &Value) -> Vec<f64> {
+    Errors::new(String::new(), memory, field, reference).by_state
+}
+
+/// Compares outputs with the oracle's, by its names, in double precision up to `limit` and in single up to `bounds`.
+pub(crate) fn compare(
+    what: &str,
+    outputs: &[(&str, Field)],
+    (double, limit): (&HostMemory<f64>, f64),
+    (single, bounds): (&HostMemory<f32>, [f64; 2]),
+    reference: &Value,
+) {
+    for &(name, field) in outputs {
+        let what = format!("{what} {name}");
+        Errors::new(what.clone(), double, field, &reference[name]).assert_double(limit);
+        Errors::new(what, single, field, &reference[name]).assert_single(bounds);
+    }
 }

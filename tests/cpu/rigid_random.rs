@@ -387,10 +387,8 @@ fn compare(path: &PathBuf, xml: &str) -> Result<(), String> {
         let recorded = record(&with_integrator(&model, integrator));
         let memory = recorded.run::<f64>(reference);
         for (output, field) in recorded.outputs() {
-            for (world, error) in errors(&memory, field, &reference[output])
-                .into_iter()
-                .enumerate()
-            {
+            let errors = errors(&memory, field, &reference[output]);
+            for (world, error) in errors.into_iter().enumerate() {
                 // A world that MuJoCo itself resets, for accelerations out of range, is no reference.
                 let reset = reference["warnings"][world] != 0;
                 if error > 1e-9 && !reset {

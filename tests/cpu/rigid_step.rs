@@ -1,11 +1,10 @@
 //! One step of every integrator against MuJoCo's, from 1,000 random states of each model: beyond joint limits, far
 //! from the world's origin, under forces from outside.
 
-use manyworlds::trace::{HostMemory, Real};
 use serde_json::Value;
 
 use crate::oracle;
-use crate::rigid_common::{Recorded, errors, model, record, with_integrator};
+use crate::rigid_common::{SINGLE, compare, model, record, with_integrator};
 
 const STATES: usize = 1000;
 
@@ -21,23 +20,6 @@ fn references(path: &str, integrators: &[&str]) -> Option<Value> {
     }
     arguments.push(path);
     oracle::run("step.py", &arguments)
-}
-
-/// Compares every output in every world.
-fn check<R: Real>(
-    recorded: &Recorded,
-    memory: &HostMemory<R>,
-    reference: &Value,
-    verify: impl Fn(&str, Vec<f64>),
-) {
-    let unconverged =
-        (0..memory.worlds()).filter(|&world| memory.get_bits(recorded.converged, 0, world) == 0);
-    assert_eq!(unconverged.count(), 0, "every solve is exact");
-    for (name, field) in recorded.outputs() {
-        let mut worst = errors(memory, field, &reference[name]);
-        worst.sort_by(f64::total_cmp);
-        verify(name, worst);
-    }
 }
 
 fn matches_mujoco(name: &str, integrators: &[&str]) {
@@ -58,30 +40,20 @@ fn matches_mujoco(name: &str, integrators: &[&str]) {
             "{name}: limits are active in {active} states only"
         );
 
-        check(
-            &recorded,
-            &recorded.run::<f64>(reference),
-            reference,
-            |output, errors| {
-                let worst = errors[STATES - 1];
-                assert!(
-                    worst < 1e-9,
-                    "{name} {integrator} {output}: error {worst:e} in double precision"
-                );
-            },
+        let (double, single) = (
+            recorded.run::<f64>(reference),
+            recorded.run::<f32>(reference),
         );
-        check(
-            &recorded,
-            &recorded.run::<f32>(reference),
+        recorded.assert_converged(&double);
+        recorded.assert_converged(&single);
+        let what = format!("{name} {integrator}");
+        let outputs = recorded.outputs();
+        compare(
+            &what,
+            &outputs,
+            (&double, 1e-9),
+            (&single, SINGLE),
             reference,
-            |output, errors| {
-                let (median, rare) = (errors[STATES / 2], errors[STATES * 99 / 100]);
-                let what = format!(
-                    "{name} {integrator} {output}: median {median:.1e}, 99 % {rare:.1e} in single precision"
-                );
-                println!("{what}");
-                assert!(median < 2e-5 && rare < 1e-3, "{what}");
-            },
         );
     }
 }

@@ -1,11 +1,12 @@
 """Runs an exported policy with nothing but numpy, as its documentation says (src/train/export.rs).
 
     policy.py F.json --obs '[[0.1, 0.2, …], …]'      prints {"actions": [[…], …]}
-    policy.py F.json --gymnasium InvertedPendulum-v5 --episodes 5 --seed 0
+    policy.py F.json --gymnasium InvertedPendulum-v5 --episodes 5 --seed 0 [--states S.npz]
                                                       prints {"returns": […], "lengths": […]}
 
 The second form hands the environment's observations to the policy and the scaled actions to the
-environment: it is for tasks whose observations and actuators are gymnasium's.
+environment: it is for tasks whose observations and actuators are gymnasium's. S.npz gets the states that MuJoCo visits,
+qpos [T, 1, nq], qvel [T, 1, nv], act [T, 1, na] and ctrl [T, 1, nu], one per action: `manyworlds parity --from` reads it.
 """
 
 import argparse
@@ -51,11 +52,12 @@ class Policy:
         return self.offset + self.scale * self(obs)
 
 
-def play(policy, name, episodes, seed):
+def play(policy, name, episodes, seed, states=None):
     import gymnasium
 
     env = gymnasium.make(name)
     returns, lengths = [], []
+    visited = {name: [] for name in ("qpos", "qvel", "act", "ctrl")}
     for episode in range(episodes):
         obs, _ = env.reset(seed=seed + episode)
         total, length, done = 0.0, 0, False
@@ -63,8 +65,12 @@ def play(policy, name, episodes, seed):
             action = np.clip(policy.control(obs), env.action_space.low, env.action_space.high)
             obs, reward, terminated, truncated, _ = env.step(action)
             total, length, done = total + float(reward), length + 1, terminated or truncated
+            for name, kept in visited.items():
+                kept.append([getattr(env.unwrapped.data, name).copy()])
         returns.append(total)
         lengths.append(length)
+    if states:
+        np.savez(states, **{name: np.array(kept) for name, kept in visited.items()})
     return {"returns": returns, "lengths": lengths}
 
 
@@ -75,10 +81,11 @@ def main():
     parser.add_argument("--gymnasium")
     parser.add_argument("--episodes", type=int, default=5)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--states")
     arguments = parser.parse_args()
     policy = Policy(arguments.policy)
     if arguments.gymnasium:
-        result = play(policy, arguments.gymnasium, arguments.episodes, arguments.seed)
+        result = play(policy, arguments.gymnasium, arguments.episodes, arguments.seed, arguments.states)
     else:
         result = {"actions": policy(arguments.obs).tolist()}
     print(json.dumps(result))

@@ -3,8 +3,9 @@
 sensors.py [--states N] [--seed S] [--near] [--elliptic] MODEL.xml...
 
 Prints a list with one object per model: the states, and sensordata, cacc, cfrc_int, cfrc_ext, cinert, cvel, subtree_com,
-subtree_linvel and subtree_angmom, flat, by state. `--near`: free bodies stay near where the model puts them, so that
-they touch its floor. `--elliptic`: with elliptic friction cones.
+subtree_linvel and subtree_angmom, flat, by state. `--near`: free bodies stay near where the model puts them, and below, some
+upside down, so that every side touches its floor; else they are far, and above it.
+`--elliptic`: with elliptic friction cones.
 """
 
 import argparse
@@ -32,12 +33,22 @@ def sense(model, count, seed, near):
     qpos, qvel, act, ctrl, qfrc, xfrc = random_states(model, count, seed)
     rng = np.random.default_rng(seed + 1)
     time = rng.uniform(0, 1, size=(count, 1))
-    for joint in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE) if near else []:
+    for joint in np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_FREE):
         q = model.jnt_qposadr[joint]
-        qpos[:, q : q + 3] = model.qpos0[q : q + 3] + rng.uniform(-1, 1, size=(count, 3)) * [1, 1, 0.15]
+        if not near:
+            # Tens of metres deep in a floor, the ray of a touch sensor meets it or not by the last bit.
+            qpos[:, q + 2] = 1 + np.abs(qpos[:, q + 2])
+            continue
+        qpos[:, q : q + 3] = model.qpos0[q : q + 3] + rng.uniform([-1, -1, -0.4], [1, 1, 0.15], (count, 3))
         tilt = 0.3 * rng.normal(size=(count, 4))
         qpos[:, q + 3 : q + 7] = model.qpos0[q + 3 : q + 7] + tilt * rng.integers(0, 2, size=(count, 1))
+        # A half turn about X maps w, x, y, z to x, w, z, y, up to signs.
+        turned = rng.uniform(size=count) < 0.3
+        qpos[turned, q + 3 : q + 7] = qpos[turned, q + 3 : q + 7][:, [1, 0, 3, 2]] * [-1, 1, 1, -1]
         qpos[:, q + 3 : q + 7] /= np.linalg.norm(qpos[:, q + 3 : q + 7], axis=1, keepdims=True)
+    # Who computes in single precision sees the same states.
+    states = (qpos, qvel, act, ctrl, qfrc, xfrc, time)
+    qpos, qvel, act, ctrl, qfrc, xfrc, time = (np.float32(array).astype(np.float64) for array in states)
     out = {name: [] for name in QUANTITIES + ["ncon"]}
     for k in range(count):
         mujoco.mj_resetData(model, data)

@@ -35,15 +35,17 @@ impl Touch {
     }
 }
 
-/// MuJoCo's contacts in each of the archive's states.
-pub(super) fn read(archive: &mut Archive, states: usize) -> Result<Vec<Vec<Touch>>> {
+/// MuJoCo's contacts in each of the archive's states; the arrays' names end in `suffix`.
+pub(super) fn read(archive: &mut Archive, states: usize, suffix: &str) -> Result<Vec<Vec<Touch>>> {
     let by_state = Extent::exactly("S", states);
-    let counts = archive.required("ncon", &[by_state])?;
-    let most = archive.required("dist", &[by_state, Extent::any("C")])?;
-    let (dist, capacity) = (most.clone(), most.shape()[1]);
-    let mut array = |name, size| {
+    let name = |name: &str| format!("{name}{suffix}");
+    let counts = archive.required(&name("ncon"), &[by_state])?;
+    let dist = archive.required(&name("dist"), &[by_state, Extent::any("C")])?;
+    let capacity = dist.shape()[1];
+    let mut array = |array, size| {
         let by_contact = Extent::exactly("C", capacity);
-        archive.required(name, &[by_state, by_contact, Extent::exactly("size", size)])
+        let extents = [by_state, by_contact, Extent::exactly("size", size)];
+        archive.required(&name(array), &extents)
     };
     let (geom, pos, normal) = (array("geom", 2)?, array("pos", 3)?, array("normal", 3)?);
     let touch = |state: usize, i: usize| {

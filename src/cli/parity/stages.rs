@@ -56,6 +56,7 @@ impl Stages {
     /// The model asks for something that the physics does not support.
     pub(super) fn record(model: &Model) -> Result<Self> {
         rigid::check(model)?;
+        rigid::check_sensors(model)?;
         let mut layout = Layout::new();
         let floats = layout.buffer("floats", Kind::F32);
         let bits = layout.buffer("bits", Kind::U32);
@@ -64,25 +65,21 @@ impl Stages {
         let xpos = layout.field(floats, "xpos", 3 * model.nbody);
         let xquat = layout.field(floats, "xquat", 4 * model.nbody);
         let qacc = layout.field(floats, "qacc", model.nv);
-        let points = points(model, &layout, state);
+        let sensordata = layout.field(floats, "sensordata", model.nsensordata);
+        let points = rigid::contact_count(model);
         let touches = layout.field(floats, "contacts", NUMBERS * points);
         let included = layout.field(bits, "included", points);
         let converged = layout.field(bits, "converged", 1);
         let mut geoms = Vec::new();
         let graph = trace::record("forward", &layout, || {
-            let start = State::initial(model);
+            let (parameters, start) = (Parameters::constant(model), State::initial(model));
             let now = State {
                 mocap_pos: start.mocap_pos,
                 mocap_quat: start.mocap_quat,
                 ..state.load()
             };
-            let out = rigid::forward(
-                model,
-                &Parameters::constant(model),
-                &now,
-                &ctrl.load_all(),
-                &Applied::none(model),
-            );
+            let applied = Applied::none(model);
+            let out = rigid::forward(model, &parameters, &now, &ctrl.load_all(), &applied);
             for body in 0..model.nbody {
                 let at = &out.kinematics;
                 let (pos, quat) = (at.xpos(body).to_array(), at.xquat[body].to_array());
@@ -90,6 +87,8 @@ impl Stages {
                 xquat.slice(4 * body, 4).store_all(&quat);
             }
             qacc.store_all(&out.qacc);
+            let sensed = rigid::sensordata(model, &parameters, &now, &applied, &out);
+            sensordata.store_all(&sensed);
             for (i, contact) in out.contacts().iter().enumerate() {
                 let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
                 let numbers = [&[contact.distance][..], &pos, &normal].concat();
@@ -104,7 +103,12 @@ impl Stages {
             layout,
             state,
             ctrl,
-            outputs: vec![("xpos", xpos), ("xquat", xquat), ("qacc", qacc)],
+            outputs: vec![
+                ("xpos", xpos),
+                ("xquat", xquat),
+                ("qacc", qacc),
+                ("sensordata", sensordata),
+            ],
             geoms,
             touches,
             included,
@@ -240,23 +244,6 @@ impl Stages {
             (self.ctrl, &inputs.ctrl),
         ]
     }
-}
-
-/// How many points there are where geoms may touch: known once the stages have been recorded.
-fn points(model: &Model, layout: &Layout, state: StateFields) -> usize {
-    let mut points = 0;
-    trace::record("contacts", layout, || {
-        let ctrl = vec![trace::Var::ZERO; model.nu];
-        let out = rigid::forward(
-            model,
-            &Parameters::constant(model),
-            &state.load(),
-            &ctrl,
-            &Applied::none(model),
-        );
-        points = out.contacts().len();
-    });
-    points
 }
 
 fn flag(mask: Mask) -> Bits {

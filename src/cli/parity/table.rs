@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{Arguments, Comparison, Report, figure};
+use super::{Arguments, Comparison, Report, Verdict, figure};
 use crate::cli::oracle;
 use crate::cli::output::{self, Progress, say};
 use crate::cli::subject::Subject;
@@ -130,9 +130,14 @@ impl Group {
     fn summary(&self) -> String {
         let models = self.count(|outcome| !matches!(outcome, Outcome::NoModel(_)));
         let loaded = self.count(Outcome::is_loaded);
-        let agree =
-            self.count(|outcome| matches!(outcome, Outcome::Compared(report, _) if report.agrees));
-        format!("{models} models, {loaded} load, {agree} agree")
+        let of = |verdict: Verdict| {
+            self.count(|outcome| match outcome {
+                Outcome::Compared(report, None) => report.verdict == verdict,
+                _ => false,
+            })
+        };
+        let (agree, rounded) = (of(Verdict::Agrees), of(Verdict::IllConditioned));
+        format!("{models} models, {loaded} load, {agree} agree, {rounded} more as far as f32 can")
     }
 }
 
@@ -142,60 +147,107 @@ impl Outcome {
     }
 
     /// The cells after the model's name.
-    fn cells(&self) -> [String; 9] {
-        let dash = || "–".to_owned();
+    fn cells(&self) -> [String; CELLS] {
         let without_figures = |loaded: &str, verdict: &str, why: &str| {
-            let [a, b, c, d, e, f] = [(); 6].map(|()| dash());
-            [loaded.into(), verdict.into(), a, b, c, d, e, f, cell(why)]
+            let mut cells: [String; CELLS] = std::array::from_fn(|_| "–".to_owned());
+            (cells[0], cells[1]) = (loaded.into(), verdict.into());
+            cells[CELLS - 1] = cell(why);
+            cells
         };
         match self {
             Self::Pending => without_figures("–", "–", ""),
             Self::NoModel(why) => without_figures("–", "no model by itself", why),
             Self::NotLoaded(why) => without_figures("no", "not yet", why),
             Self::NotSimulated(why) => without_figures("yes", "not yet", why),
-            Self::Compared(report, left_out) => {
-                let host = |names: &[&str]| {
-                    let mut found = report
-                        .stages
-                        .iter()
-                        .filter(|stage| names.contains(&stage.stage.as_str()))
-                        .filter_map(|stage| stage.host);
-                    let worst =
-                        found.try_fold(0.0, |worst: f64, errors| Some(worst.max(errors.max?)));
-                    figure(worst)
-                };
-                let qacc = report.stages.iter().find(|stage| stage.stage == "qacc");
-                let gpu = qacc
-                    .and_then(|stage| stage.gpu)
-                    .map_or([dash(), dash()], |errors| {
-                        [errors.median, errors.percentile_99].map(figure)
-                    });
-                let [median, percentile_99] = gpu;
-                let mut why: Vec<String> = report
-                    .stages
-                    .iter()
-                    .filter(|stage| !stage.agrees())
-                    .map(differs)
-                    .collect();
-                for (place, unconverged) in ["host", "GPU"].iter().zip(report.unconverged) {
-                    if let Some(count @ 1..) = unconverged {
-                        why.push(format!("{place}: {count} states did not converge"));
-                    }
-                }
-                why.extend(left_out.clone());
-                [
-                    "yes".into(),
-                    if report.agrees { "agrees" } else { "not yet" }.into(),
-                    format!("{} of {}", report.in_contact, report.states),
-                    host(&["xpos", "xquat"]),
-                    host(&["contacts"]),
-                    host(&["qacc"]),
-                    median,
-                    percentile_99,
-                    cell(&why.join("; ")),
-                ]
-            }
+            Self::Compared(report, left_out) => compared(report, left_out.as_deref()),
         }
+    }
+}
+
+/// The titles of the columns after the model's name.
+const TITLES: [&str; CELLS] = [
+    "loads",
+    "result",
+    "in contact",
+    "frames f64 max",
+    "contacts f64 max",
+    "qacc f64 max",
+    "sensordata f64 max",
+    "qacc GPU median",
+    "99 %",
+    "sensordata GPU median",
+    "99 %",
+    "remarks",
+];
+const CELLS: usize = 12;
+
+/// The cells of a model with figures.
+fn compared(report: &Report, left_out: Option<&str>) -> [String; CELLS] {
+    let stage = |name: &str| report.stages.iter().find(|stage| stage.stage == name);
+    let host = |names: &[&str]| {
+        let found: Vec<_> = names.iter().filter_map(|name| stage(name)?.host).collect();
+        let mut all = found.iter();
+        match found.is_empty() {
+            true => "–".to_owned(),
+            false => figure(all.try_fold(0.0, |worst: f64, errors| Some(worst.max(errors.max?)))),
+        }
+    };
+    let gpu = |name: &str| {
+        let errors = stage(name).and_then(|stage| stage.gpu);
+        errors.map_or(["–".to_owned(), "–".to_owned()], |errors| {
+            [errors.median, errors.percentile_99].map(figure)
+        })
+    };
+    let (qacc, sensordata) = (gpu("qacc"), gpu("sensordata"));
+    let result = match (report.verdict, left_out) {
+        (Verdict::Agrees, None) => "agrees",
+        (Verdict::IllConditioned, None) => "as far as f32 can",
+        _ => "not yet",
+    };
+    let mut remarks: Vec<String> = report.stages.iter().filter_map(remark).collect();
+    for (place, unconverged) in ["host", "GPU"].iter().zip(report.unconverged) {
+        if let Some(count @ 1..) = unconverged {
+            remarks.push(format!("{place}: {count} states did not converge"));
+        }
+    }
+    if report.undecided > 0 {
+        remarks.push(format!(
+            "in {} states a contact's distance equals its margin, and either answer counts",
+            report.undecided
+        ));
+    }
+    remarks.extend(left_out.map(str::to_owned));
+    let [qacc_median, qacc_99] = qacc;
+    let [sensordata_median, sensordata_99] = sensordata;
+    [
+        "yes".into(),
+        result.into(),
+        format!("{} of {}", report.in_contact, report.states),
+        host(&["xpos", "xquat"]),
+        host(&["contacts"]),
+        host(&["qacc"]),
+        host(&["sensordata"]),
+        qacc_median,
+        qacc_99,
+        sensordata_median,
+        sensordata_99,
+        cell(&remarks.join("; ")),
+    ]
+}
+
+/// Why a stage is not within its bounds.
+fn remark(stage: &Comparison) -> Option<String> {
+    match stage.verdict() {
+        Verdict::Agrees => None,
+        Verdict::Differs => Some(differs(stage)),
+        Verdict::IllConditioned => stage.mujoco_moves.map(|moves| {
+            let [median, percentile_99] = [moves.median, moves.percentile_99].map(figure);
+            format!(
+                "ill-conditioned: MuJoCo's own {} moves by {median} (median) and {percentile_99} (99 %) when state \
+                 and model are rounded to f32",
+                stage.stage
+            )
+        }),
     }
 }
 
@@ -220,7 +272,7 @@ fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "\\<")
 }
 
-/// Compares one model: with the GPU, and without it where that takes too long.
+/// Compares one model: in both places, and on the host alone where that takes too long.
 fn judge(root: &Path, name: &str, arguments: &Arguments) -> Result<Outcome> {
     let path = root.join(name);
     // Only whether it loads: the child says why not, with relative paths.
@@ -229,23 +281,22 @@ fn judge(root: &Path, name: &str, arguments: &Arguments) -> Result<Outcome> {
         true => Outcome::NotSimulated(line),
         false => Outcome::NotLoaded(line),
     };
-    let outcome = match answer(root, name, arguments, "both")? {
+    let limit = arguments.limit;
+    Ok(match answer(root, name, arguments, "both")? {
         Answer::Report(report) => Outcome::Compared(report, None),
         Answer::Refused(line) => refused(line),
-        Answer::Late => {
-            let late = format!("GPU: no answer within {} s", arguments.limit);
-            match answer(root, name, arguments, "host")? {
-                Answer::Report(mut report) => {
-                    // What the device computes is a part of the verdict.
-                    report.agrees = false;
-                    Outcome::Compared(report, Some(late))
-                }
-                Answer::Refused(line) => refused(line),
-                Answer::Late => refused(format!("no answer within {} s", arguments.limit)),
+        Answer::Late => match answer(root, name, arguments, "host")? {
+            Answer::Report(report) => {
+                let late = format!(
+                    "GPU: no answer within {limit} s; its driver compiles a kernel of {} operations first",
+                    report.operations
+                );
+                Outcome::Compared(report, Some(late))
             }
-        }
-    };
-    Ok(outcome)
+            Answer::Refused(line) => refused(line),
+            Answer::Late => refused(format!("no answer within {limit} s")),
+        },
+    })
 }
 
 enum Answer {
@@ -336,21 +387,25 @@ fn render(groups: &[Group], mujoco: &str, arguments: &Arguments) -> String {
         "# Parity with MuJoCo {mujoco}\n\n\
          Written by `manyworlds parity --write`: do not edit. {} states per model, visited by MuJoCo under random controls \
          (seed {}); the stages are {}. The measure is |Δ|∞ / max(1, |reference|∞) per state. A model agrees where the \
-         host's (f64) maxima are at most 1e-8 and the GPU's (f32) medians and 99th percentiles at most 2e-5 and 1e-3. A \
-         model has {} s to answer.\n",
+         host's (f64) maxima are at most 1e-8 and the GPU's (f32) medians and 99th percentiles at most 2e-5 and 1e-3; as \
+         far as f32 can, where the GPU's are above, but at most {} times what MuJoCo's own answers move by when every number \
+         of state and model is off by the rounding of f32. A model has {} s to answer, and where that is too short, as long \
+         again on the host alone.\n",
         arguments.states,
         arguments.seed,
         super::STAGES.join(", "),
+        super::ROUNDINGS,
         arguments.limit
     );
     for group in groups {
         let _ = write!(
             text,
             "\n## {}\n\n{}.\n\n\
-             | model | loads | result | in contact | frames f64 max | contacts f64 max | qacc f64 max | qacc GPU median | 99 % | why not yet |\n\
-             |---|---|---|---|---|---|---|---|---|---|\n",
+             | model | {} |\n{}\n",
             group.title,
-            group.summary()
+            group.summary(),
+            TITLES.join(" | "),
+            "|---".repeat(CELLS + 1) + "|"
         );
         for row in &group.rows {
             let _ = writeln!(
