@@ -319,7 +319,7 @@ pub(super) fn capacity(model: &Model) -> usize {
     touches.map(rows).sum()
 }
 
-/// The pairs of geoms that can touch and whose collision is known; [`super::check`] refuses the others.
+/// The pairs of geoms that can touch.
 fn candidates(model: &Model) -> Vec<Candidate> {
     let mut candidates = collision::candidates(model);
     candidates.retain(|candidate| {

@@ -116,18 +116,6 @@ pub fn check(model: &Model) -> Result<()> {
             "use cone=\"pyramidal\"",
         );
     }
-    for candidate in &candidates {
-        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-        if super::collision::points(a, b).is_none() {
-            let kinds = [a, b].map(|kind| kind.keyword());
-            return Err(Error::unsupported(format!(
-                "contacts of {} with {} are not supported yet",
-                kinds[0], kinds[1]
-            ))
-            .context(format!("geoms {:?}", candidate.geoms))
-            .hint("set contype and conaffinity so that they do not collide"));
-        }
-    }
     let flags = &model.opt.flags;
     if model.neq > 0 && flags.constraint && flags.equality {
         return Err(

@@ -15,8 +15,8 @@ const SHAPE: usize = 15;
 const POINT: usize = 13;
 
 /// A recorded pair of kinds, with its shapes and points in memory.
-struct Recorded {
-    graph: Graph,
+pub(crate) struct Recorded {
+    pub(crate) graph: Graph,
     layout: Layout,
     shapes: [Field; 2],
     reach: Field,
@@ -34,7 +34,7 @@ fn load(kind: Geom, field: Field) -> Shape {
     }
 }
 
-fn record(kinds: [Geom; 2]) -> Recorded {
+pub(crate) fn record(kinds: [Geom; 2]) -> Recorded {
     let count = collision::points(kinds[0], kinds[1]).expect("a supported pair");
     let mut layout = Layout::new();
     let floats = layout.buffer("floats", Kind::F32);
@@ -72,7 +72,7 @@ fn record(kinds: [Geom; 2]) -> Recorded {
 
 impl Recorded {
     /// The numbers of all points that are within reach, for every case.
-    fn run<R: Real>(&self, cases: &[Value]) -> Vec<Vec<Vec<f64>>> {
+    pub(crate) fn run<R: Real>(&self, cases: &[Value]) -> Vec<Vec<Vec<f64>>> {
         let mut memory = HostMemory::<R>::new(&self.layout, cases.len());
         for (world, case) in cases.iter().enumerate() {
             for (k, field) in self.shapes.into_iter().enumerate() {
@@ -99,19 +99,19 @@ impl Recorded {
     }
 }
 
-fn margin(case: &Value) -> f64 {
+pub(crate) fn margin(case: &Value) -> f64 {
     case["margin"].as_f64().expect("a margin")
 }
 
 /// MuJoCo's points as numbers.
-fn expected(case: &Value) -> Vec<Vec<f64>> {
+pub(crate) fn expected(contacts: &Value) -> Vec<Vec<f64>> {
     let numbers = |contact: &Value| {
         let mut numbers = vec![contact["dist"].as_f64().expect("a distance")];
         numbers.extend(oracle::floats(&contact["pos"]));
         numbers.extend(oracle::floats(&contact["frame"]));
         numbers
     };
-    let contacts = case["contacts"].as_array().expect("contacts");
+    let contacts = contacts.as_array().expect("contacts");
     contacts.iter().map(numbers).collect()
 }
 
@@ -163,7 +163,7 @@ fn tally(found: &[Vec<Vec<f64>>], cases: &[Value], tolerance: f64) -> (Tally, Ve
     let mut tally = Tally::default();
     let mut odd = Vec::new();
     for (index, (found, case)) in found.iter().zip(cases).enumerate() {
-        let expected = expected(case);
+        let expected = expected(&case["contacts"]);
         tally.cases += 1;
         tally.contacts += expected.len();
         match difference(found, &expected) {

@@ -16,6 +16,7 @@ mod boxes;
 mod candidates;
 mod capsule;
 mod capsule_box;
+mod convex;
 mod plane;
 mod sphere;
 
@@ -23,7 +24,7 @@ use crate::math::{Mat3, Vec3};
 use crate::model::Geom;
 use crate::trace::{Carry, Mask, Slot, Var, select};
 
-pub use candidates::{Candidate, candidates, check};
+pub use candidates::{Candidate, candidates};
 
 /// The distance of a point that does not exist, m: more than any margin.
 pub const ABSENT: f64 = 1e10;
@@ -76,14 +77,17 @@ impl Carry for Point {
     }
 }
 
-/// How many points [`collide`] gives for two kinds of geoms, in MuJoCo's order of kinds; none where MuJoCo, or this
-/// version, has no collision for them.
+/// How many points [`collide`] gives for two kinds of geoms, in MuJoCo's order of kinds; none where MuJoCo has no
+/// collision for them: two planes.
 pub fn points(a: Geom, b: Geom) -> Option<usize> {
     use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a, b) {
         (Plane | Sphere, Sphere)
         | (Sphere, Capsule | Ellipsoid | Cylinder | Box)
-        | (Plane, Ellipsoid) => Some(1),
+        | (Plane | Capsule, Ellipsoid)
+        | (Capsule, Cylinder)
+        | (Ellipsoid, Ellipsoid | Cylinder | Box)
+        | (Cylinder, Cylinder | Box) => Some(1),
         (Plane | Capsule, Capsule) | (Capsule, Box) => Some(2),
         (Plane, Box | Cylinder) => Some(4),
         (Box, Box) => Some(boxes::POINTS),
@@ -111,6 +115,9 @@ pub fn collide(a: &Shape, b: &Shape, reach: Var) -> Vec<Point> {
         (Capsule, Box) => capsule_box::capsule(a, b, reach).to_vec(),
         (Box, Box) => boxes::cuboid(a, b, reach).to_vec(),
         (Capsule, Capsule) => capsule::capsule(a, b).to_vec(),
+        (Capsule, Ellipsoid | Cylinder)
+        | (Ellipsoid, Ellipsoid | Cylinder | Box)
+        | (Cylinder, Cylinder | Box) => vec![convex::contact(a, b, reach)],
         (a, b) => panic!("no collision of {} and {}", a.keyword(), b.keyword()),
     }
 }
