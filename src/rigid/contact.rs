@@ -120,7 +120,8 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
         let reach = shared.margin + shared.gap;
-        for point in collision::collide(&shapes[0], &shapes[1], reach) {
+        let several = cx.model.opt.flags.multiccd;
+        for point in collision::collide(&shapes[0], &shapes[1], reach, several) {
             touches.push(touch(
                 cx,
                 (candidate.geoms, candidate.condim),
@@ -201,7 +202,8 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
         };
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
-        for point in nearby(&shapes, shared.margin + shared.gap) {
+        let several = cx.model.opt.flags.multiccd;
+        for point in nearby(&shapes, shared.margin + shared.gap, several) {
             all.push(Guest {
                 dim: candidate.condim,
                 geoms: candidate.geoms,
@@ -223,10 +225,10 @@ pub(super) fn common_origin(cx: &Context<'_>, at: &Kinematics) -> Vec3 {
 }
 
 /// The contact points of two shapes, computed only where the balls around them are within reach.
-fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Point> {
+fn nearby(shapes: &[Shape; 2], reach: Var, several: bool) -> Vec<Point> {
     let [a, b] = shapes;
     if [a.kind, b.kind] == [Geom::Sphere; 2] {
-        return collision::collide(a, b, reach);
+        return collision::collide(a, b, reach, several);
     }
     let radius = |shape: &Shape| match shape.kind {
         Geom::Sphere => shape.size[0],
@@ -235,9 +237,9 @@ fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Point> {
     };
     let reaching = radius(a) + radius(b) + reach;
     let near = (a.pos - b.pos).norm_squared().lt(reaching.square());
-    let count = collision::points(a.kind, b.kind).unwrap_or(0);
+    let count = collision::points(a.kind, b.kind, several).unwrap_or(0);
     let none = vec![absent(Mat3::identity().columns()); count];
-    when(near, none, |_| collision::collide(a, b, reach))
+    when(near, none, |_| collision::collide(a, b, reach, several))
 }
 
 /// How many possible contacts of a dimension there are between two links.
@@ -252,7 +254,7 @@ pub(super) fn count_between(model: &Model, dim: usize) -> usize {
 /// How many points a candidate has.
 fn point_count(model: &Model, candidate: &Candidate) -> usize {
     let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-    collision::points(a, b).unwrap_or(0)
+    collision::points(a, b, model.opt.flags.multiccd).unwrap_or(0)
 }
 
 /// The contacts with their forces in their frames, as they are told to the outside.
@@ -324,7 +326,7 @@ fn candidates(model: &Model) -> Vec<Candidate> {
     let mut candidates = collision::candidates(model);
     candidates.retain(|candidate| {
         let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-        collision::points(a, b).is_some()
+        collision::points(a, b, false).is_some()
     });
     candidates
 }

@@ -34,8 +34,9 @@ fn load(kind: Geom, field: Field) -> Shape {
     }
 }
 
-pub(crate) fn record(kinds: [Geom; 2]) -> Recorded {
-    let count = collision::points(kinds[0], kinds[1]).expect("a supported pair");
+/// `several`: as in [`collision::collide`].
+pub(crate) fn record(kinds: [Geom; 2], several: bool) -> Recorded {
+    let count = collision::points(kinds[0], kinds[1], several).expect("a supported pair");
     let mut layout = Layout::new();
     let floats = layout.buffer("floats", Kind::F32);
     let shapes = ["a", "b"].map(|name| layout.field(floats, name, SHAPE));
@@ -43,7 +44,7 @@ pub(crate) fn record(kinds: [Geom; 2]) -> Recorded {
     let points = layout.field(floats, "points", POINT * count);
     let graph = trace::record("collide", &layout, || {
         let [a, b] = [0, 1].map(|k| load(kinds[k], shapes[k]));
-        let found = collision::collide(&a, &b, reach.load(0));
+        let found = collision::collide(&a, &b, reach.load(0), several);
         assert_eq!(found.len(), count);
         for (
             k,
@@ -197,7 +198,7 @@ fn compare(kinds: [Geom; 2], allowed: usize, tolerance: f64, counts: fn(&Value) 
     let cases = reference.as_array().expect("cases");
     let cases: Vec<Value> = cases.iter().filter(|case| counts(case)).cloned().collect();
     let cases = &cases[..];
-    let recorded = record(kinds);
+    let recorded = record(kinds, false);
     let (double, odd) = tally(&recorded.run::<f64>(cases), cases, tolerance);
     let (single, _) = tally(&recorded.run::<f32>(cases), cases, 1e-3);
     println!(
@@ -280,8 +281,8 @@ fn operation_counts() {
     let mut found = Vec::new();
     for (_, a) in Geom::KEYWORDS {
         for (_, b) in Geom::KEYWORDS {
-            if collision::points(*a, *b).is_some() {
-                let total = record([*a, *b]).graph.operations().total;
+            if collision::points(*a, *b, true).is_some() {
+                let total = record([*a, *b], true).graph.operations().total;
                 found.push((format!("{}-{}", a.keyword(), b.keyword()), total));
             }
         }

@@ -75,7 +75,7 @@ fn convex_pairs_are_those_of_the_interpreter() {
         let point = layout.field(floats, "point", POINT);
         let graph = trace::record("collide", &layout, || {
             let [a, b] = [0, 1].map(|k| load(kinds[k], shapes[k]));
-            let found = collision::collide(&a, &b, 0.1.into())[0];
+            let found = collision::collide(&a, &b, 0.1.into(), true)[0];
             point.store(0, found.distance);
             point.slice(1, 3).store_all(&found.pos.to_array());
             point.slice(4, 3).store_all(&found.frame[0].to_array());

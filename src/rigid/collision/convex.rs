@@ -51,11 +51,13 @@ const MAX_POLISHING: f64 = 0.3;
 const NOISE: f64 = 1e-7;
 /// Sine of the angle between a direction and a flat part below which the part's extent counts as perpendicular to it:
 /// beyond the rounding of f32.
-const FLAT: f64 = 1e-6;
+const FLAT: f64 = 4e-6;
 /// Squared sine of the angle below which two edges make no corner.
 const PARALLEL: f64 = 1e-12;
-/// Sweeps that share what flat parts have to reach: see [`Sum::share`].
-const SWEEPS: u32 = 4;
+/// Sweeps at most that share what flat parts have to reach: see [`share`] …
+const SWEEPS: u32 = 16;
+/// … until what is left is shorter than this, squared, m².
+const REACHED: f64 = 1e-20;
 
 /// A segment through its shape's centre.
 #[derive(Clone, Copy)]
@@ -593,15 +595,14 @@ fn share(parts: &[Flat], place: Vec3, normal: Vec3) -> Vec<Vec3> {
             Flat::Disc(radius) => inside(part, weight * radius.square()),
         })
         .collect();
+    let rest = |places: &[Vec3]| places.iter().fold(place, |rest, &other| rest - other);
     repeat(
         SWEEPS,
         places,
-        |_| Mask::from(true),
+        |places| rest(places).norm_squared().gt(REACHED),
         |mut places, _| {
             for (k, part) in parts.iter().enumerate() {
-                let others = (0..parts.len()).filter(|&other| other != k);
-                let rest = others.fold(place, |rest, other| rest - places[other]);
-                places[k] = inside(part, rest);
+                places[k] = inside(part, rest(&places) + places[k]);
             }
             places
         },
