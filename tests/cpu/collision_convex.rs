@@ -295,7 +295,7 @@ fn check_several(kinds: [Geom; 2], same: usize, allowed: usize) {
     let recorded = record(kinds, true);
     let found = recorded.run::<f64>(cases);
     let (mut numbers, mut sides, mut other_sides, mut caps) = (0, 0, 0, 0);
-    let (mut normal, mut outside) = (0.0f64, 0.0f64);
+    let (mut other_normals, mut outside) = (0, 0.0f64);
     for (index, case) in cases.iter().enumerate() {
         let expected = expected(&case["several"]);
         let found = &found[index];
@@ -316,9 +316,9 @@ fn check_several(kinds: [Geom; 2], same: usize, allowed: usize) {
             4 => {
                 caps += 1;
                 let couple = Couple::new(kinds, case);
+                let pairs = found[0][4..7].iter().zip(&expected[0][4..7]);
+                other_normals += usize::from(pairs.into_iter().any(|(x, y)| (x - y).abs() > 1e-6));
                 for point in found {
-                    let pairs = point[4..7].iter().zip(&expected[0][4..7]);
-                    normal = normal.max(pairs.map(|(x, y)| (x - y).abs()).fold(0.0, f64::max));
                     for (body, sign) in couple.0.iter().zip([-0.5, 0.5]) {
                         let vector = |at: usize| [point[at], point[at + 1], point[at + 2]];
                         let at = plus(vector(1), sign * point[0], vector(4));
@@ -331,25 +331,26 @@ fn check_several(kinds: [Geom; 2], same: usize, allowed: usize) {
     }
     println!(
         "{a}-{b}: {} operations, {numbers} of {CASES} have as many points; {other_sides} of {sides} sides differ; {caps} \
-         caps: normals {normal:.1e}, outside {outside:.1e}",
+         caps: {other_normals} normals differ, outside {outside:.1e}",
         recorded.graph.operations().total
     );
-    assert!(numbers >= same && other_sides <= allowed);
-    // The foot on the face of a corner that is over its edge by the tilt: up to 0.09 of the distance.
-    assert!(normal < 1e-6 && outside < 0.02);
+    // MuJoCo chooses among faces by its polytope's last triangle, we by the normal; and where shapes touch to 1e-11, its
+    // normals are rounding.
+    assert!(numbers >= same && other_sides <= allowed && other_normals <= caps / 20);
+    assert!(outside < 1e-9);
 }
 
 #[test]
 fn capsule_on_cap() {
-    check_several([Geom::Capsule, Geom::Cylinder], 1150, 1200);
+    check_several([Geom::Capsule, Geom::Cylinder], 1180, 13);
 }
 
 #[test]
 fn cylinder_on_cylinder() {
-    check_several([Geom::Cylinder, Geom::Cylinder], 1100, 1200);
+    check_several([Geom::Cylinder, Geom::Cylinder], 1155, 10);
 }
 
 #[test]
 fn cylinder_on_box() {
-    check_several([Geom::Cylinder, Geom::Box], 1100, 1200);
+    check_several([Geom::Cylinder, Geom::Box], 1135, 42);
 }

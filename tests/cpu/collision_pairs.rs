@@ -275,7 +275,14 @@ fn operation_counts() {
         ("sphere-cylinder", 146),
         ("sphere-box", 151),
         ("capsule-capsule", 213),
+        ("capsule-ellipsoid", 1236),
+        ("capsule-cylinder", 1866),
         ("capsule-box", 1400),
+        ("ellipsoid-ellipsoid", 1180),
+        ("ellipsoid-cylinder", 1536),
+        ("ellipsoid-box", 1858),
+        ("cylinder-cylinder", 3474),
+        ("cylinder-box", 3304),
         ("box-box", 1911),
     ];
     let mut found = Vec::new();

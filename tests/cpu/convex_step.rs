@@ -5,14 +5,14 @@ use crate::rigid_common::{CONTACT, errors, model, record};
 
 const STATES: usize = 600;
 
-/// Whether MuJoCo's contacts of a state are ours: geoms, distance, position, normal, force.
+/// Whether MuJoCo's contacts of a state are ours to 1e-10: what they differ by, their stiffness makes larger.
 fn same(found: &[&[f64]], listed: &[Vec<f64>]) -> bool {
     found.len() == listed.len()
         && listed.iter().all(|expected| {
             found.iter().any(|contact| {
                 let pairs = contact.iter().zip(expected);
                 // Geoms, distance, position, frame.
-                pairs.take(15).all(|(a, b)| (a - b).abs() < 1e-8)
+                pairs.take(15).all(|(a, b)| (a - b).abs() < 1e-10)
             })
         })
 }
@@ -59,7 +59,7 @@ fn a_pile() {
     );
     // The others: MuJoCo's positions on ellipsoids and rims are good to 1e-6 m only, and its contacts are not always
     // the nearest (see collision_convex.rs).
-    assert!(agreeing > STATES / 3 && contacts > STATES);
+    assert!(agreeing > STATES / 6 && contacts > STATES);
     assert!(worst < 1e-8);
     assert!(median < 1e-4 && seldom < 1e-2);
 }
