@@ -43,7 +43,7 @@ fn shape(rng: &mut HostRng, world: u32) -> Vec<f32> {
     let size = [0; 3].map(|_| 0.05 + 0.45 * rng.uniform());
     let pos = [0; 3].map(|_| rng.uniform() - 0.5);
     let mut q = [0; 4].map(|_| rng.normal());
-    if world % 4 == 0 {
+    if world.is_multiple_of(4) {
         q = [1.0, 0.0, 0.0, 0.0];
     }
     let length = q.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -124,7 +124,10 @@ fn convex_pairs_are_those_of_the_interpreter() {
             let at = |component: usize| f64::from(found[component * WORLDS as usize + world]);
             let lost = world % 512 == 3;
             if lost {
-                assert!(!(at(0) < 0.1), "a contact of a shape that is nowhere");
+                assert!(
+                    at(0).is_nan() || at(0) > 0.1,
+                    "a contact of what is nowhere"
+                );
                 continue;
             }
             let reached = [expected[0], at(0)].map(|distance| distance < 0.0999);

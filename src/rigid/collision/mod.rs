@@ -20,6 +20,8 @@ mod convex;
 mod patch;
 mod plane;
 mod sphere;
+mod sum;
+mod witness;
 
 use crate::math::{Mat3, Vec3};
 use crate::model::Geom;
