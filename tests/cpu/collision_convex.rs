@@ -303,6 +303,10 @@ fn check_several(kinds: [Geom; 2], same: usize, allowed: usize) {
             continue;
         }
         numbers += 1;
+        // Where shapes only just touch, MuJoCo's normals are the direction of rounding.
+        if expected.iter().any(|point| point[0].abs() < 1e-9) {
+            continue;
+        }
         match found.len() {
             2 => {
                 sides += 1;
@@ -334,9 +338,8 @@ fn check_several(kinds: [Geom; 2], same: usize, allowed: usize) {
          caps: {other_normals} normals differ, outside {outside:.1e}",
         recorded.graph.operations().total
     );
-    // MuJoCo chooses among faces by its polytope's last triangle, we by the normal; and where shapes touch to 1e-11, its
-    // normals are rounding.
-    assert!(numbers >= same && other_sides <= allowed && other_normals <= caps / 20);
+    // MuJoCo chooses among faces by its polytope's last triangle, we by the normal.
+    assert!(numbers >= same && other_sides <= allowed && other_normals == 0);
     assert!(outside < 1e-9);
 }
 
