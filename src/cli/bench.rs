@@ -28,7 +28,8 @@ use crate::trace::Graph;
 /// A physics step is one timestep of one world; an environment step is one control step of one world, with its
 /// observations, rewards and resets. Rates per CPU-second divide by the time of all this process' threads: on a
 /// software device that is the machine's work, on a GPU only the host's share. `with inference` adds the policy's
-/// network, `with training` all of PPO, both with the task's own settings.
+/// network, `with training` all of PPO, both with the task's own settings. Contacts and solver rounds are of one more
+/// trajectory like those timed.
 #[derive(Args)]
 #[command(after_help = "Examples:
   manyworlds bench
@@ -59,6 +60,9 @@ pub(super) struct Arguments {
 
 /// Physics steps after which a model starts anew: the peer's default too.
 const TRAJECTORY_STEPS: u32 = 200;
+
+/// Physics steps between two looks at the contacts of a trajectory.
+const LOOK_STEPS: u32 = 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Peer {
@@ -92,9 +96,28 @@ struct Row {
     operations: usize,
     /// Seconds in naga, and in the driver with the first launch.
     compile_seconds: [f64; 2],
+    contacts: Touching,
     /// Worlds whose state was not finite, or above 1e10, at the end.
     unsound_worlds: usize,
     mujoco: Option<Comparison>,
+}
+
+/// Contacts along one more trajectory of the kind that is timed, in all worlds.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Touching {
+    /// Mean over worlds and moments of the contacts that MuJoCo lists (`ncon`).
+    mean: f64,
+    /// The most in a world.
+    max: u32,
+    /// The most in a world between two moving links: each takes a slot.
+    max_between_links: u32,
+    /// Share of the states in which these are more than there are slots for.
+    overflowing: f64,
+    /// Mean and largest number of rounds in which the solver found the accelerations.
+    mean_iterations: f64,
+    max_iterations: u32,
+    /// Share of the states in which it gave up.
+    unsolved: f64,
 }
 
 /// MuJoCo C on one thread, on the same model, minutes ago.
@@ -215,6 +238,9 @@ impl Bench<'_> {
             }
             physics.wait()
         })?;
+        let status = physics.frames()?.status;
+        let unsound_worlds = status.iter().filter(|status| **status != 0).count();
+        let contacts = self.contacts(&mut physics, &ranges)?;
         Ok(Row {
             name: self.name.to_owned(),
             worlds: self.worlds,
@@ -226,14 +252,40 @@ impl Bench<'_> {
             memory: bytes(physics.graph(), self.worlds),
             operations: physics.graph().operations().total,
             compile_seconds: seconds(physics.compile_time(), first_launch),
-            unsound_worlds: physics
-                .frames()?
-                .status
-                .iter()
-                .filter(|status| **status != 0)
-                .count(),
+            contacts,
+            unsound_worlds,
             mujoco: None,
         })
+    }
+
+    /// What touches in states like those that were timed. Not part of any timing.
+    fn contacts(&self, physics: &mut Physics, ranges: &[[f64; 2]]) -> Result<Touching> {
+        let worlds = self.worlds as usize;
+        let looks = TRAJECTORY_STEPS / LOOK_STEPS;
+        let share = |flags: &[bool], wanted: bool| {
+            let count = flags.iter().filter(|&&flag| flag == wanted).count();
+            count as f64 / (worlds as f64 * f64::from(looks))
+        };
+        physics.reset()?;
+        physics.set_ctrl(&controls::random(ranges, 0, 1, worlds))?;
+        let mut found = Touching::default();
+        for _ in 0..looks {
+            physics.step(LOOK_STEPS)?;
+            let now = physics.contacts()?;
+            let mean = |counts: &[u32]| {
+                let total: f64 = counts.iter().map(|&count| f64::from(count)).sum();
+                total / (worlds as f64 * f64::from(looks))
+            };
+            let most = |counts: &[u32]| counts.iter().copied().max().unwrap_or(0);
+            found.mean += mean(&now.ncon);
+            found.max = found.max.max(most(&now.ncon));
+            found.mean_iterations += mean(&now.iterations);
+            found.max_iterations = found.max_iterations.max(most(&now.iterations));
+            found.max_between_links = found.max_between_links.max(most(&now.needed));
+            found.overflowing += share(&now.overflow, true);
+            found.unsolved += share(&now.converged, false);
+        }
+        Ok(found)
     }
 
     /// Control steps with actions that lie on the device.
@@ -384,6 +436,25 @@ impl Row {
             self.operations,
             self.memory as f64 / f64::from(1 << 20)
         );
+        let Touching {
+            mean,
+            max,
+            max_between_links,
+            overflowing,
+            mean_iterations,
+            max_iterations,
+            unsolved,
+        } = self.contacts;
+        if max > 0 {
+            say!(
+                "  contacts: {mean:.2} in a world on average, {max} at most, {max_between_links} between moving links; too many of these in {:.2} % of the states",
+                100.0 * overflowing
+            );
+            say!(
+                "  solver: {mean_iterations:.2} rounds on average, {max_iterations} at most; gave up in {:.2} % of the states",
+                100.0 * unsolved
+            );
+        }
         if self.unsound_worlds > 0 {
             note!(
                 "warning: {} of {} worlds left the range of sound states",

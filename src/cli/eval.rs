@@ -1,6 +1,6 @@
 //! `eval`: a trained policy in whole episodes, without exploration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -16,11 +16,12 @@ use crate::train::{self, EvalReport, Policy, Recording};
 #[command(after_help = "Examples:
   manyworlds eval runs/cartpole/001
   manyworlds eval runs/cartpole/001 --episodes 1000 --json
-  manyworlds eval runs/cartpole/001/checkpoints/iteration_000050 --record episodes.npz")]
+  manyworlds eval runs/cartpole/001/checkpoints/iteration_000050 --record episodes.npz
+  manyworlds eval policy.json                    (as export writes it, or another program)")]
 pub(super) struct Arguments {
-    /// Folder of a run, or of one of its checkpoints
-    #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    /// Folder of a run, or of one of its checkpoints; or the F.json of an exported policy, for its task as it is by default
+    #[arg(value_name = "DIR|F.json")]
+    policy: PathBuf,
     /// Episodes that count
     #[arg(long, value_name = "E", default_value_t = EPISODES, value_parser = clap::value_parser!(u32).range(1..))]
     episodes: u32,
@@ -28,7 +29,7 @@ pub(super) struct Arguments {
     /// actions [T,n,A], reward, terminated, truncated, valid [T,n]
     #[arg(long, value_name = "F.npz")]
     record: Option<PathBuf>,
-    /// Print JSON: mean_return, std_return, mean_length, episodes, …
+    /// Print JSON: mean_return, std_return, mean_length, episodes, …, and the returns
     #[arg(long)]
     json: bool,
 }
@@ -53,15 +54,12 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     if let Some(path) = &arguments.record {
         output::check_target(path)?;
     }
-    let saved = SavedRun::open(&arguments.folder)?;
-    let definition = saved.definition(registry)?;
-    let machine = Machine::open()?;
-    let policy = saved.policy(&machine.learner)?;
+    let (machine, policy, definition, place) = open(&arguments.policy, registry)?;
     note!(
         "{}: {} episodes of {}",
-        saved.checkpoint.display(),
+        place.display(),
         arguments.episodes,
-        saved.spec.task
+        policy.spec.task
     );
     let mut recording = arguments
         .record
@@ -80,13 +78,30 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     }
     if arguments.json {
         return output::json(&Report {
-            task: &saved.spec.task,
-            checkpoint: saved.checkpoint.display().to_string(),
+            task: &policy.spec.task,
+            checkpoint: place.display().to_string(),
             results: &results,
         });
     }
     print(&results);
     Ok(())
+}
+
+/// The policy of a run or of an exported file, its task, and where the policy is from.
+fn open(path: &Path, registry: &Registry) -> Result<(Machine, Policy, Definition, PathBuf)> {
+    if path.is_file() {
+        let machine = Machine::open()?;
+        let policy = train::import(path, &machine.learner.device())?;
+        let definition = registry
+            .load(&policy.spec.task)
+            .map_err(|error| error.context(path.display()))?;
+        return Ok((machine, policy, definition, path.to_owned()));
+    }
+    let saved = SavedRun::open(path)?;
+    let definition = saved.definition(registry)?;
+    let machine = Machine::open()?;
+    let policy = saved.policy(&machine.learner)?;
+    Ok((machine, policy, definition, saved.checkpoint))
 }
 
 /// Runs whole episodes in worlds of their own.

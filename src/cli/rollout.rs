@@ -27,10 +27,10 @@ use crate::tasks::Cause;
 /// stands for all worlds.
 ///
 /// The record holds time [T] s, qpos [T,N,nq], qvel [T,N,nv], act [T,N,na], xpos [T,N,nbody,3] m,
-/// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,nsensordata] (of that moment, under the last step's controls) and status [T,N]: 0, or the bits
-/// of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). ncon [T,N] is there, and 0,
-/// where no pair of geoms could touch; elsewhere it is missing, since this version does not record contacts. The host records
-/// float64, the GPU float32.
+/// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,nsensordata], ncon [T,N] contacts, cfrc_ext [T,N,nbody,6] what they do to
+/// each body (torque about the centre of mass of its tree, and force: N·m and N, world axes), and status [T,N]: 0, or the
+/// bits of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). Sensors and contacts are
+/// of the recorded moment, under the last step's controls. The host records float64, the GPU float32.
 #[derive(Args)]
 #[command(after_help = "Examples:
   manyworlds rollout ant.xml --worlds 1024 --steps 500 --ctrl random --out ant.npz
@@ -145,22 +145,19 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Names the worlds that went wrong.
+/// Names the worlds that went wrong, by cause.
 fn report(status: &[u32]) {
-    let wrong: Vec<usize> = (0..status.len())
-        .filter(|world| status[*world] != 0)
-        .collect();
-    let Some(first) = wrong.first() else { return };
-    let causes: Vec<String> = Cause::of(status[*first])
-        .iter()
-        .map(Cause::to_string)
-        .collect();
-    note!(
-        "warning: {} of {} worlds went wrong, the first is world {first}: {}",
-        wrong.len(),
-        status.len(),
-        causes.join(", ")
-    );
+    for cause in Cause::ALL {
+        let has = |world: &usize| status[*world] & cause.bit() != 0;
+        let worlds: Vec<usize> = (0..status.len()).filter(has).collect();
+        if let Some(first) = worlds.first() {
+            note!(
+                "warning: {cause} in {} of {} worlds, the first is world {first}",
+                worlds.len(),
+                status.len()
+            );
+        }
+    }
 }
 
 /// What is to be done, with all arrays read and checked.
@@ -310,6 +307,7 @@ fn per_world(array: &ArrayD<f64>, worlds: usize) -> Vec<f64> {
 /// What is recorded so far, each `[moment][world][component]`.
 struct Record {
     arrays: Vec<(&'static str, Vec<usize>, Vec<f64>)>,
+    ncon: Vec<u32>,
     status: Vec<u32>,
     moments: usize,
 }
@@ -324,6 +322,7 @@ impl Record {
             ("xpos", vec![model.nbody, 3]),
             ("xquat", vec![model.nbody, 4]),
             ("sensordata", vec![model.nsensordata]),
+            ("cfrc_ext", vec![model.nbody, 6]),
         ];
         let too_large = || {
             let numbers: usize = arrays
@@ -350,6 +349,7 @@ impl Record {
         }
         Ok(Self {
             arrays: reserved,
+            ncon: Vec::new(),
             status: Vec::new(),
             moments: 0,
         })
@@ -359,6 +359,7 @@ impl Record {
     fn take(&mut self, physics: &mut Physics) -> Result<()> {
         let frames = physics.frames()?;
         let state = physics.fields().state;
+        let contacts = physics.contacts()?;
         let moment = [
             physics.read(state.qpos)?,
             physics.read(state.qvel)?,
@@ -366,10 +367,12 @@ impl Record {
             frames.xpos,
             frames.xquat,
             physics.sensordata()?,
+            contacts.cfrc_ext,
         ];
         for ((_, _, values), now) in self.arrays.iter_mut().zip(moment) {
             values.extend(now);
         }
+        self.ncon.extend(contacts.ncon);
         self.status.extend(frames.status);
         self.moments += 1;
         Ok(())
@@ -394,14 +397,9 @@ impl Record {
                     false => file.add(name, &shape, values)?,
                 }
             }
-            if subject::contact_pairs(model) == 0 {
-                file.add(
-                    "ncon",
-                    &[self.moments, plan.worlds],
-                    vec![0u32; self.status.len()],
-                )?;
-            }
-            file.add("status", &[self.moments, plan.worlds], self.status)
+            let each = [self.moments, plan.worlds];
+            file.add("ncon", &each, self.ncon)?;
+            file.add("status", &each, self.status)
         })
     }
 }

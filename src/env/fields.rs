@@ -75,12 +75,15 @@ pub struct Fields {
     pub pending: Field,
     /// `partial`: 1 where the episode did not begin at its beginning.
     pub partial: Field,
-    /// `status`: why the world was quarantined in this step; 0 where it was not.
+    /// `status`: what went wrong in this step, bits of [`Cause`](crate::tasks::Cause); 0 where nothing did.
     pub status: Field,
     /// `selected`: the worlds that the next reset or refresh is about.
     pub selected: Field,
     /// `quarantine.count`, `quarantine.causes`, `quarantine.step`, `quarantine.episode`.
     pub quarantine: Field,
+    /// `warning.overflows`, `warning.needed`, `warning.unsolved`: control steps with too many contacts between links,
+    /// the most of them at once, and control steps in which the solver gave up.
+    pub warning: Field,
 }
 
 /// Sums over the episodes that ended. Each world adds in its own row, so the sums do not depend on the order in which
@@ -193,6 +196,7 @@ impl Fields {
             status: layout.field(bits, "status", 1),
             selected: layout.field(bits, "selected", 1),
             quarantine: layout.field(bits, "quarantine", 4),
+            warning: layout.field(bits, "warning", 3),
         }
     }
 }

@@ -22,8 +22,10 @@
 //! ```
 
 mod builder;
+mod contacts;
 mod fields;
 mod machine;
+mod outcome;
 mod physics;
 mod rollout;
 mod snapshot;
@@ -32,6 +34,7 @@ mod step;
 mod view;
 
 pub use builder::{Autoreset, Builder};
+pub use contacts::Contacts;
 pub use fields::{Fields, StatisticsFields};
 pub use machine::{Precision, Target};
 pub use physics::{BodyFrames, Physics, PhysicsFields};

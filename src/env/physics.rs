@@ -2,28 +2,32 @@
 
 use std::sync::Arc;
 
+use super::contacts::ContactFields;
 use super::machine::{KernelId, Machine, Target};
 use super::step::{MAX_STATE, above};
 use super::view::{components_first, worlds_first};
 use crate::error::{Error, Result};
 use crate::gpu::{Arenas, CompileTime, Kernel};
 use crate::model::Model;
-use crate::rigid::{self, Applied, Parameters, StateFields};
+use crate::rigid::{self, Applied, Health, Parameters, StateFields};
 use crate::tasks::Cause;
-use crate::trace::{self, Bits, Field, Graph, Kind, Layout, Mask, repeat, select, uniform};
+use crate::trace::{self, Bits, Field, Graph, Kind, Layout, Mask, repeat, select, uniform, when};
 
 /// A model's physics in a batch of worlds.
 ///
 /// Host arrays are `[world][component]`, in double precision whatever the device computes with.
 pub struct Physics {
-    model: Arc<Model>,
-    machine: Machine,
-    fields: PhysicsFields,
-    layout: Layout,
+    pub(super) model: Arc<Model>,
+    pub(super) machine: Machine,
+    pub(super) fields: PhysicsFields,
+    pub(super) contacts: ContactFields,
+    pub(super) layout: Layout,
     step: KernelId,
     frames: KernelId,
     /// Made when somebody first asks for sensors.
     sense: Option<KernelId>,
+    /// Likewise for contacts.
+    pub(super) touch: Option<KernelId>,
 }
 
 /// Where a [`Physics`] keeps its numbers.
@@ -50,7 +54,8 @@ pub struct BodyFrames {
     pub xpos: Vec<f64>,
     /// `[world][nbody][4]` w-x-y-z.
     pub xquat: Vec<f64>,
-    /// `[world]` Bits of [`Cause`]; 0 where the state is sound.
+    /// `[world]` Bits of [`Cause`]: what is wrong with the state, and what went wrong in any step since it was set; 0
+    /// where nothing did.
     pub status: Vec<u32>,
 }
 
@@ -76,6 +81,7 @@ impl Physics {
             sensordata: layout.field(io, "sensordata", model.nsensordata),
             status: layout.field(bits, "status", 1),
         };
+        let contacts = ContactFields::declare(model, &mut layout);
         let mut machine = Machine::new(target, &layout, worlds)?;
         let step = machine.kernel(record_step(model, &layout, &fields))?;
         let frames = machine.kernel(record_frames(model, &layout, &fields))?;
@@ -83,10 +89,12 @@ impl Physics {
             model: Arc::clone(model),
             machine,
             fields,
+            contacts,
             layout,
             step,
             frames,
             sense: None,
+            touch: None,
         };
         physics.reset()?;
         Ok(physics)
@@ -102,13 +110,20 @@ impl Physics {
         self.machine.worlds()
     }
 
-    /// Puts every world at `qpos0`, at rest, at time 0.
+    /// Puts every world at `qpos0`, at rest, at time 0, with mocap bodies where the model has them.
     ///
     /// # Errors
     /// The device failed.
     pub fn reset(&mut self) -> Result<()> {
         let (model, worlds) = (Arc::clone(&self.model), self.worlds());
         self.machine.clear(&[self.fields.state.time])?;
+        let mocap = (0..model.nbody).filter(|&body| model.body_mocapid[body].is_some());
+        let pos: Vec<f64> = mocap
+            .clone()
+            .flat_map(|body| model.body_pos[body])
+            .collect();
+        let quat: Vec<f64> = mocap.flat_map(|body| model.body_quat[body]).collect();
+        self.set_mocap(&pos.repeat(worlds), &quat.repeat(worlds))?;
         self.set_state(
             &model.qpos0.repeat(worlds),
             &vec![0.0; worlds * model.nv],
@@ -125,11 +140,23 @@ impl Physics {
         self.write("qpos", state.qpos, qpos)?;
         self.write("qvel", state.qvel, qvel)?;
         self.write("act", state.act, act)?;
+        self.machine.clear(&[self.fields.status])?;
         // All rows: what pushes is found in the first step.
         self.machine.write_bits(
             state.active,
             &vec![u32::MAX; state.active.len() * self.worlds()],
         )
+    }
+
+    /// Puts mocap bodies somewhere, where they stay until they are put elsewhere: `[world][nmocap][3]` positions, m, and
+    /// `[world][nmocap][4]` orientations, w-x-y-z, of any length.
+    ///
+    /// # Errors
+    /// A length is not the model's, or the device failed.
+    pub fn set_mocap(&mut self, pos: &[f64], quat: &[f64]) -> Result<()> {
+        let state = self.fields.state;
+        self.write("mocap_pos", state.mocap_pos, pos)?;
+        self.write("mocap_quat", state.mocap_quat, quat)
     }
 
     /// Sets the controls, `[world][nu]`, which hold until they are set again.
@@ -230,11 +257,19 @@ fn record_step(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Graph 
         let parameters = Parameters::constant(model);
         let ctrl = fields.ctrl.load_all();
         let applied = Applied::none(model);
-        let go = |_: &rigid::State| Mask::from(true);
-        let state = repeat(uniform("substeps"), fields.state.load(), go, |state, _| {
-            rigid::substep(model, &parameters, &state, &ctrl, &applied).state
+        let start = (fields.state.load(), Health::sound());
+        let go = |_: &(rigid::State, Health)| Mask::from(true);
+        let (state, health) = repeat(uniform("substeps"), start, go, |(state, health), _| {
+            let step = rigid::substep(model, &parameters, &state, &ctrl, &applied);
+            (step.state, health.and(step.health))
         });
         fields.state.store(&state);
+        when(health.overflow | health.unsolved, (), |()| {
+            let bit = |cause: Cause, found| select(found, Bits::from(cause.bit()), Bits::ZERO);
+            let found = bit(Cause::Overflow, health.overflow) | bit(Cause::Solver, health.unsolved);
+            let before = fields.status.load_bits(0);
+            fields.status.store_bits(0, before | found);
+        });
     })
 }
 
@@ -267,9 +302,8 @@ fn record_frames(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Grap
             state.qpos.iter().chain(&state.qvel).chain(&state.act),
             MAX_STATE,
         );
-        fields.status.store_bits(
-            0,
-            select(unsound, Bits::from(Cause::State.bit()), Bits::ZERO),
-        );
+        let of_steps = fields.status.load_bits(0) & !Cause::State.bit();
+        let of_state = select(unsound, Bits::from(Cause::State.bit()), Bits::ZERO);
+        fields.status.store_bits(0, of_steps | of_state);
     })
 }

@@ -2,7 +2,7 @@
 
 use super::VecEnv;
 use crate::error::Result;
-use crate::tasks::{Cause, Quarantine, Stats};
+use crate::tasks::{Cause, Quarantine, Stats, Warning};
 use crate::trace::Field;
 
 impl VecEnv {
@@ -45,6 +45,7 @@ impl VecEnv {
             sums => sums.iter().map(|sum| mean(*sum)).collect(),
         };
         let causes = self.machine.read_bits(fields.quarantine)?;
+        let troubles = self.machine.read_bits(fields.warning)?;
         let stats = Stats {
             episodes: episodes as u64,
             terminated: terminated as u64,
@@ -64,11 +65,12 @@ impl VecEnv {
                 .map(|(term, count)| (term.name.clone(), *count as u64))
                 .collect(),
             quarantines: quarantines(&causes, worlds),
+            warnings: warnings(&troubles, worlds),
         };
         let drained: Vec<Field> = sums
             .into_iter()
             .filter(|field| !field.is_empty())
-            .chain([fields.quarantine])
+            .chain([fields.quarantine, fields.warning])
             .collect();
         self.machine.clear(&drained)?;
         Ok(stats)
@@ -92,4 +94,34 @@ fn quarantines(values: &[u32], worlds: usize) -> Vec<Quarantine> {
             episode: values[3 * worlds + world],
         })
         .collect()
+}
+
+/// What was not exact, from `[overflows, needed, unsolved][world]`.
+fn warnings(values: &[u32], worlds: usize) -> Vec<Warning> {
+    let (overflows, rest) = values.split_at(worlds);
+    let (needed, unsolved) = rest.split_at(worlds);
+    // Where it is worst: where most contacts had no slot, or where the solver gave up most often.
+    let of = |cause, steps: &[u32], badness: &[u32]| {
+        let worst = (0..worlds)
+            .rev()
+            .max_by_key(|&world| (steps[world] > 0, badness[world]))?;
+        (steps[worst] > 0).then(|| Warning {
+            cause,
+            worlds: steps.iter().filter(|&&steps| steps > 0).count(),
+            steps: steps.iter().map(|&steps| u64::from(steps)).sum(),
+            worst,
+            needed: if cause == Cause::Overflow {
+                badness[worst]
+            } else {
+                0
+            },
+        })
+    };
+    [
+        of(Cause::Overflow, overflows, needed),
+        of(Cause::Solver, unsolved, unsolved),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

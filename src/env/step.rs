@@ -12,15 +12,18 @@ use std::sync::Arc;
 
 use super::builder::Autoreset;
 use super::fields::Fields;
+use super::outcome::{Outcome, load_groups, store_groups};
 use crate::error::Result;
 use crate::model::Model;
-use crate::rigid;
+use crate::rigid::{self, Forces, Health};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
     Cause, ContactForces, Ctrl, Episode, Init, Key, Params, Past, Spec, Task, TaskState, Terms,
     World, check,
 };
-use crate::trace::{self, Bits, Graph, Layout, Mask, Var, repeat, select, stage, uniform, when};
+use crate::trace::{
+    self, Bits, Carry, Graph, Layout, Mask, Slot, Var, repeat, select, stage, uniform, when,
+};
 
 /// What the kernels of an environment are recorded from.
 pub(super) struct Plan {
@@ -43,12 +46,12 @@ impl Plan {
             let before = recipe.load();
             let idle = recipe.idle();
             let action = recipe.action(idle);
-            let (after, past) = recipe.advance(&before, &action);
-            let outcome = recipe.judge(before, after, past, &action);
+            let after = recipe.advance(&before, &action);
+            let outcome = recipe.judge(before, after, &action);
             recipe.account(&outcome);
             let (episode, reset) = recipe.begin_again(&outcome);
             let (episode, resampled) = recipe.command(episode, reset | idle);
-            let observation = recipe.observe(&episode, &outcome, &action, reset, resampled);
+            let observation = recipe.observe(&episode, &outcome, &action, (reset, resampled));
             recipe.store(&episode, &outcome, &action, &observation);
         })
     }
@@ -116,52 +119,56 @@ impl Plan {
 }
 
 /// A kernel being recorded.
-struct Recipe<'a> {
-    plan: &'a Plan,
-    recording: Rc<Recording>,
+pub(super) struct Recipe<'a> {
+    pub plan: &'a Plan,
+    pub recording: Rc<Recording>,
 }
 
 /// The action of this step.
-struct Action {
+pub(super) struct Action {
     /// Finite: zeros where the world is idle or the action is not finite.
-    values: Vec<Var>,
+    pub values: Vec<Var>,
     /// Whether a number was not finite.
     broken: Mask,
     /// The episode was over before: this step does not act.
     idle: Mask,
 }
 
-/// What the step came to.
-struct Outcome {
-    /// The world as it stands: advanced, or where it was if it is idle or quarantined.
-    episode: Episode,
-    /// Observations of `episode`, by group.
-    observation: Vec<Vec<Var>>,
-    reward: Var,
-    weighted_terms: Vec<Var>,
-    termination_terms: Vec<Mask>,
-    terminated: Mask,
-    truncated: Mask,
-    /// Why the world is quarantined; 0 if it is not.
-    status: Bits,
-    /// The episode was over before: this step does not act.
-    idle: Mask,
-    /// What led to the state that the step arrived at.
-    past: Past,
+/// What the last substep leaves behind, and what all of them add up to.
+#[derive(Clone)]
+struct Told {
+    evaluated: rigid::State,
+    forces: Forces,
+    contacts: ContactForces,
+    health: Health,
 }
 
-impl Outcome {
-    fn done(&self) -> Mask {
-        self.terminated | self.truncated
+impl Told {
+    /// Before the first substep.
+    fn nothing(model: &Model, state: &rigid::State) -> Self {
+        Self {
+            evaluated: state.clone(),
+            forces: Forces::none(model),
+            contacts: ContactForces::none(model),
+            health: Health::sound(),
+        }
     }
+}
 
-    fn quarantined(&self) -> Mask {
-        self.status.ne(0)
+impl Carry for Told {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.evaluated.slots(visit);
+        self.forces.slots(visit);
+        self.contacts.slots(visit);
+        self.health.slots(visit);
     }
+}
 
-    fn valid(&self) -> Mask {
-        !(self.idle | self.quarantined())
-    }
+/// Where the substeps led.
+struct Advanced {
+    episode: Episode,
+    past: Past,
+    health: Health,
 }
 
 impl Recipe<'_> {
@@ -237,10 +244,11 @@ impl Recipe<'_> {
     }
 
     /// Substeps under the action, then the task's own update.
-    fn advance(&self, before: &Episode, action: &Action) -> (Episode, Past) {
+    fn advance(&self, before: &Episode, action: &Action) -> Advanced {
         let go = !(action.idle | action.broken);
         let model = &self.plan.model;
-        let substep = |(physics, _, mut contacts): (_, _, ContactForces), _| {
+        let substeps = uniform("substeps");
+        let substep = |(physics, mut told): (rigid::State, Told), index: Bits| {
             let inputs = self.actuate(before, &physics, action);
             let step = rigid::substep(
                 model,
@@ -249,24 +257,33 @@ impl Recipe<'_> {
                 &inputs.ctrl,
                 &inputs.applied,
             );
-            contacts.add(model, &step.start);
-            (step.state, step.evaluated, contacts)
+            told.contacts.add(model, &step.start);
+            told.health = told.health.and(step.health);
+            let is_last = (index + 1).eq(substeps);
+            told.forces = when(is_last, told.forces, |_| step.forces(model));
+            told.evaluated = step.evaluated;
+            (step.state, told)
         };
-        let (physics, evaluated, contacts) = stage("physics", || {
+        let (physics, told) = stage("physics", || {
             let start = (
                 before.physics.clone(),
-                before.physics.clone(),
-                ContactForces::none(model),
+                Told::nothing(model, &before.physics),
             );
-            repeat(uniform("substeps"), start, |_| go, substep)
+            repeat(substeps, start, |_| go, substep)
         });
-        let inputs = self.actuate(before, &evaluated, action);
+        let Told {
+            evaluated,
+            forces,
+            contacts,
+            health,
+        } = told;
+        let Ctrl { ctrl, applied, .. } = self.actuate(before, &evaluated, action);
         let past = Past {
             before: before.physics.clone(),
             evaluated,
-            ctrl: inputs.ctrl,
-            applied: inputs.applied,
-            stepped: Mask::from(true),
+            ctrl,
+            applied,
+            forces,
             contacts,
         };
         let mut after = Episode {
@@ -280,7 +297,11 @@ impl Recipe<'_> {
             self.plan.task.update(&world, &mut own);
         });
         after.task = own;
-        (after, past)
+        Advanced {
+            episode: after,
+            past,
+            health,
+        }
     }
 
     /// What the task sends to the physics in one substep of the control step that began at `before`.
@@ -302,8 +323,13 @@ impl Recipe<'_> {
     }
 
     /// Terms, then what ends the episode: the task, the time limit, or numbers that are not finite.
-    fn judge(&self, before: Episode, after: Episode, past: Past, action: &Action) -> Outcome {
+    fn judge(&self, before: Episode, advanced: Advanced, action: &Action) -> Outcome {
         let idle = action.idle;
+        let Advanced {
+            episode: after,
+            past,
+            health,
+        } = advanced;
         let terms = self.terms(&after, &past, &action.values);
         let observation = self.groups(&terms, &after);
         let (weighted_terms, termination_terms) =
@@ -324,13 +350,18 @@ impl Recipe<'_> {
                 ),
             ];
             // What is found first explains the rest: a state that is not finite is seen, too.
-            let status = found
+            let broken = found
                 .into_iter()
                 .rev()
                 .fold(Bits::ZERO, |status, (cause, found)| {
                     select(found & !idle, Bits::from(cause.bit()), status)
                 });
-            let quarantined = status.ne(0);
+            let quarantined = broken.ne(0);
+            let warning = |cause: Cause, found: Mask| {
+                select(found & !idle, Bits::from(cause.bit()), Bits::ZERO)
+            };
+            let inexact =
+                warning(Cause::Overflow, health.overflow) | warning(Cause::Solver, health.unsolved);
             let held = idle | quarantined;
             let any = termination_terms
                 .iter()
@@ -353,7 +384,9 @@ impl Recipe<'_> {
                 termination_terms,
                 terminated,
                 truncated,
-                status,
+                quarantined,
+                status: broken | inexact,
+                needed: health.needed,
                 idle,
                 past,
             }
@@ -376,67 +409,6 @@ impl Recipe<'_> {
 
     fn look(&self, episode: &Episode, past: &Past, action: &[Var]) -> Vec<Vec<Var>> {
         self.groups(&self.terms(episode, past, action), episode)
-    }
-
-    /// Adds to the running episode's sums, and to the statistics where it ended.
-    fn account(&self, outcome: &Outcome) {
-        stage("statistics", || {
-            let fields = &self.plan.fields;
-            let (zero, one) = (Var::from(0.0), Var::from(1.0));
-            let episode_return = fields.episode_return.load(0) + outcome.reward;
-            let length = fields.episode_length.load(0) + select(outcome.valid(), one, zero);
-            let sums = fields
-                .episode_terms
-                .load_all()
-                .into_iter()
-                .zip(&outcome.weighted_terms);
-            let sums: Vec<Var> = sums.map(|(sum, term)| sum + *term).collect();
-            let done = outcome.done();
-            fields
-                .episode_return
-                .store(0, select(done, zero, episode_return));
-            fields.episode_length.store(0, select(done, zero, length));
-            for (component, sum) in sums.iter().enumerate() {
-                fields
-                    .episode_terms
-                    .store(component, select(done, zero, *sum));
-            }
-            when(done, (), |()| {
-                fields.final_return.store(0, episode_return);
-                fields.final_length.store(0, length);
-                let counts = !outcome.quarantined() & fields.partial.load_bits(0).eq(0);
-                when(counts, (), |()| {
-                    let add = |field: trace::Field, component: usize, value: Var| {
-                        field.store(component, field.load(component) + value);
-                    };
-                    let statistics = &fields.statistics;
-                    add(statistics.episodes, 0, one);
-                    add(
-                        statistics.terminated,
-                        0,
-                        select(outcome.terminated, one, zero),
-                    );
-                    add(statistics.sum, 0, episode_return);
-                    add(statistics.sum_of_squares, 0, episode_return.square());
-                    add(statistics.length, 0, length);
-                    for (component, sum) in sums.iter().enumerate() {
-                        add(statistics.terms, component, *sum);
-                    }
-                    for (component, term) in outcome.termination_terms.iter().enumerate() {
-                        add(statistics.terminations, component, select(*term, one, zero));
-                    }
-                });
-                fields.partial.store_bits(0, 0);
-            });
-            when(outcome.quarantined(), (), |()| {
-                let quarantine = fields.quarantine;
-                let (count, causes) = (quarantine.load_bits(0), quarantine.load_bits(1));
-                quarantine.store_bits(0, count + 1);
-                quarantine.store_bits(1, causes | outcome.status);
-                quarantine.store_bits(2, outcome.episode.step);
-                quarantine.store_bits(3, outcome.episode.key.episode);
-            });
-        })
     }
 
     /// A new episode where it is due.
@@ -529,111 +501,18 @@ impl Recipe<'_> {
         episode: &Episode,
         outcome: &Outcome,
         action: &Action,
-        reset: Mask,
-        resampled: Mask,
+        (reset, resampled): (Mask, Mask),
     ) -> Vec<Vec<Var>> {
         when(reset | resampled, outcome.observation.clone(), |_| {
-            let action: Vec<Var> = action
-                .values
-                .iter()
-                .map(|value| select(reset, Var::from(0.0), *value))
-                .collect();
             let mut now = episode.clone();
             now.last_action = select(reset, self.no_action(), now.last_action);
-            let past = select(reset, self.no_past(&now), outcome.past.clone());
+            let begun = (self.no_past(&now), self.no_action());
+            let (past, action) = match resampled.as_constant() {
+                Some(false) => begun,
+                _ => select(reset, begun, (outcome.past.clone(), action.values.clone())),
+            };
             self.look(&now, &past, &action)
         })
-    }
-
-    fn store(
-        &self,
-        episode: &Episode,
-        outcome: &Outcome,
-        action: &Action,
-        observation: &[Vec<Var>],
-    ) {
-        let fields = &self.plan.fields;
-        self.store_episode(episode);
-        if self.recording.reads_last_action.get() {
-            let reset = episode.step.eq(0);
-            let values = action
-                .values
-                .iter()
-                .map(|value| select(reset, Var::from(0.0), *value));
-            fields.last_action.store_all(&values.collect::<Vec<_>>());
-        }
-        store_groups(&fields.observations, observation);
-        store_groups(&fields.next_observations, &outcome.observation);
-        fields.reward.store(0, outcome.reward);
-        fields.valid.store(0, number(outcome.valid()));
-        fields.status.store_bits(0, outcome.status);
-        match self.plan.autoreset {
-            Autoreset::SameStep => self.store_ends(outcome),
-            Autoreset::NextStep => {
-                self.store_ends(outcome);
-                fields.pending.store_bits(0, flag(outcome.done()));
-            }
-            // A world that is over stays so, and keeps saying why, until it is reset.
-            Autoreset::Disabled => {
-                when(!outcome.idle, (), |()| self.store_ends(outcome));
-                fields
-                    .pending
-                    .store_bits(0, flag(outcome.idle | outcome.done()));
-            }
-        }
-    }
-
-    fn store_ends(&self, outcome: &Outcome) {
-        let fields = &self.plan.fields;
-        fields.terminated.store(0, number(outcome.terminated));
-        fields.truncated.store(0, number(outcome.truncated));
-        fields.done.store(0, number(outcome.done()));
-    }
-
-    fn store_episode(&self, episode: &Episode) {
-        let fields = &self.plan.fields;
-        fields.physics.store(&episode.physics);
-        fields
-            .own
-            .iter()
-            .zip(&episode.task.own)
-            .for_each(|(field, values)| field.store_all(values));
-        let histories = fields.histories.iter().zip(&episode.task.histories);
-        histories.for_each(|(field, entries)| field.store_all(&entries.concat()));
-        fields
-            .commands
-            .iter()
-            .zip(&episode.commands)
-            .for_each(|(field, values)| field.store_all(values));
-        fields.episode.store_bits(0, episode.key.episode);
-        fields.episode_step.store_bits(0, episode.step);
-    }
-
-    /// Everything about a world whose episode has just begun by request.
-    fn store_begun(&self, episode: &Episode, observation: &[Vec<Var>]) {
-        let fields = &self.plan.fields;
-        self.store_episode(episode);
-        fields.last_action.store_all(&episode.last_action);
-        store_groups(&fields.observations, observation);
-        store_groups(&fields.next_observations, observation);
-        let outputs = [
-            fields.reward,
-            fields.terminated,
-            fields.truncated,
-            fields.done,
-        ];
-        let sums = [
-            fields.episode_return,
-            fields.episode_length,
-            fields.episode_terms,
-        ];
-        for field in outputs.into_iter().chain(sums) {
-            field.store_all(&vec![Var::from(0.0); field.len()]);
-        }
-        fields.valid.store(0, 1.0);
-        fields.status.store_bits(0, 0);
-        fields.pending.store_bits(0, 0);
-        fields.partial.store_bits(0, flag(episode.step.ne(0)));
     }
 }
 
@@ -646,25 +525,4 @@ pub(super) fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -
     magnitudes
         .reduce(|a, b| a.max(b))
         .map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
-}
-
-fn load_groups(fields: &[trace::Field]) -> Vec<Vec<Var>> {
-    fields.iter().map(|field| field.load_all()).collect()
-}
-
-fn store_groups(fields: &[trace::Field], groups: &[Vec<Var>]) {
-    fields
-        .iter()
-        .zip(groups)
-        .for_each(|(field, values)| field.store_all(values));
-}
-
-/// 1 where the mask holds, else 0.
-fn flag(mask: Mask) -> Bits {
-    select(mask, Bits::from(1), Bits::from(0))
-}
-
-/// 1.0 where the mask holds, else 0.0.
-fn number(mask: Mask) -> Var {
-    select(mask, Var::from(1.0), Var::from(0.0))
 }

@@ -114,7 +114,8 @@ pub struct Info<'a> {
 }
 
 impl Info<'_> {
-    /// `[N]` Why the world was quarantined in this step: bits of [`Cause`](crate::tasks::Cause); 0 where it was not.
+    /// `[N]` What went wrong in this step: bits of [`Cause`](crate::tasks::Cause), which says what that means for the
+    /// world; 0 where nothing did.
     ///
     /// # Errors
     /// The device failed.

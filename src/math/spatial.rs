@@ -169,6 +169,11 @@ impl Force {
             lin: force,
         }
     }
+
+    /// The same wrench about another point, given relative to the one that it is about.
+    pub fn about(self, point: Vec3) -> Self {
+        Self::acting_at(-point, self.ang, self.lin)
+    }
 }
 
 /// A rigid body's inertia about the origin: ten numbers.

@@ -5,7 +5,7 @@ use super::reference::Given;
 use super::{Joint, Model, actuators, equalities, fuse, locate, reference, tree};
 use crate::error::{Error, Result};
 use crate::scene::pose;
-use crate::scene::{Body, Keyframe, Scene};
+use crate::scene::{Body, CustomValue, Keyframe, Scene};
 
 impl Model {
     /// Compiles a scene, with the semantics of MuJoCo's compiler.
@@ -22,6 +22,7 @@ impl Model {
         let mut model = Model {
             name: scene.name.clone(),
             opt: scene.options.clone(),
+            max_contact_points: max_contact_points(scene)?,
             ..Model::default()
         };
         check_options(scene)?;
@@ -59,6 +60,26 @@ fn check_options(scene: &Scene) -> Result<()> {
         )));
     }
     Ok(())
+}
+
+/// The custom number of that name.
+fn max_contact_points(scene: &Scene) -> Result<Option<usize>> {
+    const NAME: &str = "max_contact_points";
+    let Some(custom) = scene.custom.iter().find(|custom| custom.name == NAME) else {
+        return Ok(None);
+    };
+    match &custom.value {
+        CustomValue::Numeric(data) => match data.as_slice() {
+            &[count] if count.fract() == 0.0 && (0.0..=1000.0).contains(&count) => {
+                Ok(Some(count as usize))
+            }
+            _ => {
+                let error = Error::invalid("it is no whole number between 0 and 1000");
+                Err(locate(&custom.place, "numeric", NAME, error))
+            }
+        },
+        CustomValue::Text(_) => Ok(None),
+    }
 }
 
 fn materials(scene: &Scene, model: &mut Model) -> Result<()> {

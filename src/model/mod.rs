@@ -76,6 +76,10 @@ pub struct Model {
     pub opt: Options,
     /// Statistics at `qpos0`.
     pub stat: Statistics,
+    /// The most contacts of each contact dimension between two moving links that are solved at once, where the model
+    /// says so: `<custom><numeric name="max_contact_points" data="…"/></custom>`, the name that MJX reads. The deepest
+    /// count. Contacts with what is fixed in the world have no such limit.
+    pub max_contact_points: Option<usize>,
 
     // Reference configurations.
     /// `[nq]` Reference configuration: joints at `ref`, free bodies where the file puts them.

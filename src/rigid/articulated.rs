@@ -165,6 +165,17 @@ impl Carry for Response {
     }
 }
 
+/// `[links]` The motions of the links at joint accelerations x, about the tree's origin.
+pub(super) fn motions(cx: &Context<'_>, at: &Kinematics, x: &[Var]) -> Vec<Motion> {
+    let mut motions: Vec<Motion> = Vec::with_capacity(cx.tree.links.len());
+    for link in &cx.tree.links {
+        let carrier = link.parent.map_or(Motion::ZERO, |parent| motions[parent]);
+        let dofs = cx.model.body_dofs(link.body);
+        motions.push(dofs.fold(carrier, |sum, dof| sum + at.cdof[dof] * x[dof]));
+    }
+    motions
+}
+
 /// The solution x of `(M + B) x = τ − Σ Jᵀ p`, with M given by the inertias that loads have, and J a link's Jacobian.
 pub(super) fn respond(
     cx: &Context<'_>,

@@ -1,4 +1,4 @@
-//! Rows of the constraint problem: joint limits, friction loss and contacts (`mj_makeConstraint`, `mj_makeImpedance`,
+//! Rows of the constraint problem: joint limits, friction loss, contacts and equalities (`mj_makeConstraint`, `mj_makeImpedance`,
 //! `mj_referenceConstraint`).
 //!
 //! A row asks for the acceleration `aref` along its Jacobian J, and pushes with the force `D · (aref − J qacc)` where
@@ -14,6 +14,8 @@ use crate::trace::{Mask, Var, select};
 
 use super::Context;
 use super::contact::{self, Touch};
+use super::coupling::Coupling;
+use super::equality::{self, Held};
 use super::kinematics::Kinematics;
 use super::slots::{self, Slots};
 use super::state::State;
@@ -26,6 +28,10 @@ pub(super) struct Constraints {
     pub touches: Vec<Touch>,
     /// Contacts between links.
     pub slots: Slots,
+    /// Equality constraints.
+    pub equalities: Vec<Held>,
+    /// Those of them that are between links, as they enter the solver.
+    pub couplings: Vec<Coupling>,
 }
 
 /// Masks per bit of [`State::active`], by what they belong to.
@@ -41,13 +47,23 @@ pub(super) struct Split<'m> {
 impl Constraints {
     /// Whether there are none.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty() && self.touches.is_empty() && self.slots.slots.is_empty()
+        self.rows.is_empty()
+            && self.touches.is_empty()
+            && self.slots.slots.is_empty()
+            && self.equalities.is_empty()
+    }
+
+    /// Whether a contact has an elliptic cone.
+    pub(super) fn is_elliptic(&self) -> bool {
+        let slots = self.slots.slots.iter().map(|slot| &slot.touch);
+        let mut all = self.touches.iter().chain(slots);
+        all.any(|touch| touch.elliptic.is_some())
     }
 
     /// In which worlds each row counts, a mask per bit of [`State::active`].
     pub(super) fn present(&self) -> Vec<Mask> {
         let rows = self.rows.iter().map(|row| (row.bits(), row.present));
-        let of = |touch: &Touch| (contact::edges(touch.dim), touch.present);
+        let of = |touch: &Touch| (touch.bits(), touch.present);
         let touches = self.touches.iter().map(of);
         let slots = self.slots.slots.iter().map(|slot| of(&slot.touch));
         rows.chain(touches)
@@ -64,7 +80,7 @@ impl Constraints {
             first
         };
         let rows = self.rows.iter().map(|row| take(row.bits())).collect();
-        let mut edges = |touch: &Touch| take(contact::edges(touch.dim));
+        let mut edges = |touch: &Touch| take(touch.bits());
         let touches = self.touches.iter().map(&mut edges).collect();
         let slots = self.slots.slots.iter();
         Split {
@@ -115,6 +131,20 @@ impl Row {
         }
     }
 
+    /// Whether at accelerations x its force is that of a given state, up to a part of the terms' size.
+    pub(super) fn agrees(&self, x: &[Var], state: &[Mask], part: Var) -> Mask {
+        let along = self.along(x);
+        let pull = self.stiffness * (self.aref - along);
+        let (stiffness, force) = self.load(state);
+        let taken = stiffness * (self.aref - along) + force;
+        let exact = match self.bound {
+            None => pull.max(0.0),
+            Some(bound) => pull.clamp(-bound, bound),
+        };
+        let size = self.stiffness * (along.abs() + self.aref.abs());
+        !(taken - exact).abs().gt(part * size)
+    }
+
     /// The state it should be in at accelerations x, given the one it is in. `slack` is the part of the terms' size
     /// by which a residual must be on the other side.
     pub(super) fn wanted(&self, x: &[Var], state: &[Mask], slack: Var) -> Vec<Mask> {
@@ -151,10 +181,13 @@ pub(super) fn constraint(cx: &Context<'_>, at: &Kinematics, state: &State) -> Co
     if has_limits(cx.model) {
         (0..cx.model.njnt).for_each(|joint| limit(cx, at, state, joint, &mut rows));
     }
+    let equalities = equality::equalities(cx, at, state);
     Constraints {
         rows,
         touches: contact::touches(cx, at),
         slots: slots::fill(cx, at, state),
+        couplings: equalities.iter().filter_map(Held::coupling).collect(),
+        equalities,
     }
 }
 
@@ -248,7 +281,7 @@ pub(super) fn limit(
             joint,
             present: violation.lt(0.0),
             stiffness: law.strength(inverse_inertia),
-            aref: -(law.damping * velocity) - law.stiffness * law.impedance * violation,
+            aref: law.reference(velocity, violation),
             bound: None,
         });
     }
@@ -318,6 +351,11 @@ impl Law {
             stiffness,
             damping,
         }
+    }
+
+    /// Reference acceleration of a row (`efc_aref`).
+    pub(super) fn reference(&self, velocity: Var, violation: Var) -> Var {
+        -(self.damping * velocity) - self.stiffness * self.impedance * violation
     }
 
     /// Inverse regularization of a row: `R = (1 − d) / d · A`, where A is the diagonal of the inverse inertia in

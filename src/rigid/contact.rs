@@ -1,19 +1,15 @@
-//! Contacts: the parameters that two geoms share, the softness of each point, and what it does to a link
-//! (`mj_collision`'s parameters, `mj_instantiateContact`, `mj_contactForce`).
-//!
-//! A contact with friction is a pyramid of edges: with the normal n and friction directions t_k of coefficient μ_k,
-//! the rows `n ± μ_k t_k`, each one-sided and of the same regularization. All edges of a contact ask for one
-//! acceleration of its point: with the relative velocity v there, `c = −b v − k d (distance − margin) n`. So the edges
-//! that push make a stiffness of the relative motion at the point, a symmetric 6 × 6, and a force that is this
-//! stiffness times c: no row of a Jacobian is ever formed.
+//! Contacts: which geoms may touch, the parameters that two geoms share, and the softness of each point
+//! (`mj_collision`'s parameters, `mj_instantiateContact`). What a contact does to a link is its cone's matter.
 
-use crate::math::{Articulated, Force, MIN_VALUE, Mat3, Motion, Sym3, Vec3};
-use crate::model::{Geom, Model};
+use crate::math::{Force, MIN_VALUE, Vec3};
+use crate::model::{Cone, Geom, Model};
 use crate::trace::{Bits, Carry, Mask, Slot, Var, select, when};
 
 use super::Context;
 use super::collision::{self, Candidate, Point, Shape};
+use super::cone::state_bits;
 use super::constraint::{Constraints, Law, Softness};
+use super::elliptic::Elliptic;
 use super::kinematics::Kinematics;
 
 /// The smallest coefficient of friction (`mjMINMU`).
@@ -71,12 +67,14 @@ pub(super) struct Touch {
     pub present: Mask,
     /// Coefficients in the friction directions: two tangents, spin, two rolls.
     pub friction: [Var; 5],
-    /// Inverse regularization D of every edge.
-    stiffness: Var,
+    /// Inverse regularization D of every edge; of the normal of an elliptic cone.
+    pub stiffness: Var,
     /// b
     pub damping: Var,
     /// k d (distance − margin), m/s².
-    spring: Var,
+    pub spring: Var,
+    /// Its cone, if that is elliptic.
+    pub elliptic: Option<Elliptic>,
 }
 
 /// What two geoms share.
@@ -84,6 +82,8 @@ pub(super) struct Touch {
 struct Shared {
     friction: [Var; 5],
     softness: Softness,
+    /// `solref` of the friction directions of an elliptic cone, where it differs.
+    slip_solref: Option<[f64; 2]>,
     margin: Var,
     gap: Var,
     /// Sums of both bodies' inverse inertias at `qpos0`: translation, rotation.
@@ -99,11 +99,6 @@ impl Carry for Shared {
         self.gap.slots(visit);
         self.inverse_weight.slots(visit);
     }
-}
-
-/// The number of rows of a contact under the pyramidal cone.
-pub(super) fn edges(dim: usize) -> usize {
-    if dim == 1 { 1 } else { 2 * (dim - 1) }
 }
 
 /// All possible contacts of links with the static world, in MuJoCo's order.
@@ -134,25 +129,64 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
     touches
 }
 
-/// A possible contact between two links, relative to the origin that they share.
+/// A possible contact between two links, relative to the origin of the first one's tree.
+///
+/// Not to one origin for all contacts: in `f32` a distance between things that are metres away from it is off by 1e-6 m.
 #[derive(Clone)]
 pub(super) struct Guest {
     pub dim: usize,
+    /// In the world.
+    pub origin: Vec3,
     pub geoms: [usize; 2],
     /// Its number among all of them.
     pub index: Bits,
-    /// The links of the first and the second geom.
-    pub links: [Bits; 2],
+    /// The bodies of the first and the second geom.
+    pub bodies: [Bits; 2],
     /// Distance less margin.
     pub violation: Var,
-    point: Point,
+    point: Bare,
     shared: Shared,
+}
+
+/// A point without tangents: between geoms that move they follow from the normal, once it is known who gets a slot.
+#[derive(Clone)]
+struct Bare {
+    distance: Var,
+    pos: Vec3,
+    normal: Vec3,
+}
+
+impl Bare {
+    fn absent() -> Self {
+        Self {
+            distance: collision::ABSENT.into(),
+            pos: Vec3::ZERO,
+            normal: Vec3::new(1.0, 0.0, 0.0),
+        }
+    }
+
+    fn of(point: Point) -> Self {
+        Self {
+            distance: point.distance,
+            pos: point.pos,
+            normal: point.frame[0],
+        }
+    }
+}
+
+impl Carry for Bare {
+    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.distance.slots(visit);
+        self.pos.slots(visit);
+        self.normal.slots(visit);
+    }
 }
 
 impl Carry for Guest {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+        self.origin.slots(visit);
         self.index.slots(visit);
-        self.links.slots(visit);
+        self.bodies.slots(visit);
         self.violation.slots(visit);
         self.point.slots(visit);
         self.shared.slots(visit);
@@ -162,53 +196,50 @@ impl Carry for Guest {
 impl Guest {
     /// The same parameters, and no contact.
     pub(super) fn absent(&self) -> Self {
-        let axes = Mat3::identity().columns();
         Self {
             index: Bits::from(u32::MAX),
             violation: collision::ABSENT.into(),
-            point: absent(axes),
+            point: Bare::absent(),
             ..self.clone()
         }
     }
 
     /// As a contact whose second geom's link moves.
     pub(super) fn touch(&self, cx: &Context<'_>) -> Touch {
+        let Bare {
+            distance,
+            pos,
+            normal,
+        } = self.point;
         touch(
             cx,
             (self.geoms, self.dim),
             (0, true),
-            self.point,
+            Point::new(distance, pos, normal),
             &self.shared,
         )
     }
 }
 
-fn absent(frame: [Vec3; 3]) -> Point {
-    Point {
-        distance: collision::ABSENT.into(),
-        pos: Vec3::ZERO,
-        frame,
-    }
-}
-
 /// All possible contacts between two links.
 pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
-    let origin = common_origin(cx, at);
     let mut all = Vec::new();
     for candidate in candidates(cx.model) {
         let bodies = candidate.geoms.map(|geom| cx.model.geom_bodyid[geom]);
-        let [Some(first), Some(second)] = bodies.map(|body| cx.tree.body_link[body]) else {
+        if bodies.iter().any(|&body| cx.tree.body_link[body].is_none()) {
             continue;
-        };
+        }
+        let origin = at.origin[bodies[0]];
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
         let several = cx.model.opt.flags.multiccd;
         for point in nearby(&shapes, shared.margin + shared.gap, several) {
             all.push(Guest {
                 dim: candidate.condim,
+                origin,
                 geoms: candidate.geoms,
                 index: Bits::from(all.len() as u32),
-                links: [first, second].map(|link| Bits::from(link as u32)),
+                bodies: bodies.map(|body| Bits::from(body as u32)),
                 violation: point.distance - shared.margin,
                 point,
                 shared: shared.clone(),
@@ -218,17 +249,17 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
     all
 }
 
-/// The origin that contacts between links are relative to.
-pub(super) fn common_origin(cx: &Context<'_>, at: &Kinematics) -> Vec3 {
-    let first = cx.tree.links.first();
-    first.map_or(Vec3::ZERO, |link| at.origin[link.body])
-}
-
 /// The contact points of two shapes, computed only where the balls around them are within reach.
-fn nearby(shapes: &[Shape; 2], reach: Var, several: bool) -> Vec<Point> {
+fn nearby(shapes: &[Shape; 2], reach: Var, several: bool) -> Vec<Bare> {
     let [a, b] = shapes;
+    let all = || {
+        collision::collide(a, b, reach, several)
+            .into_iter()
+            .map(Bare::of)
+            .collect()
+    };
     if [a.kind, b.kind] == [Geom::Sphere; 2] {
-        return collision::collide(a, b, reach, several);
+        return all();
     }
     let radius = |shape: &Shape| match shape.kind {
         Geom::Sphere => shape.size[0],
@@ -238,8 +269,7 @@ fn nearby(shapes: &[Shape; 2], reach: Var, several: bool) -> Vec<Point> {
     let reaching = radius(a) + radius(b) + reach;
     let near = (a.pos - b.pos).norm_squared().lt(reaching.square());
     let count = collision::points(a.kind, b.kind, several).unwrap_or(0);
-    let none = vec![absent(Mat3::identity().columns()); count];
-    when(near, none, |_| collision::collide(a, b, reach, several))
+    when(near, vec![Bare::absent(); count], |_| all())
 }
 
 /// How many possible contacts of a dimension there are between two links.
@@ -263,26 +293,24 @@ pub(super) fn contacts(
     at: &Kinematics,
     constraints: &Constraints,
     forces: &[[Var; 6]],
-) -> Vec<Contact> {
-    let told = |touch: &Touch, origin: Vec3, force: [Var; 6]| Contact {
-        geoms: touch.geoms,
-        dim: touch.dim,
-        distance: touch.distance,
-        pos: origin + touch.pos,
-        frame: touch.frame,
-        detected: touch.detected,
-        included: touch.present,
-        force,
-    };
+) -> Contacts {
     let (touches, slots) = (&constraints.touches, &constraints.slots);
     let (own, in_slots) = forces.split_at(touches.len());
-    let origin = |link: usize| at.origin[cx.tree.links[link].body];
-    let mut all: Vec<Contact> = touches
-        .iter()
-        .zip(own)
-        .map(|(touch, &force)| told(touch, origin(touch.link), force))
-        .collect();
-    for (index, touch) in slots.all.iter().enumerate() {
+    let grounded = touches.iter().zip(own).map(|(touch, &force)| {
+        let body = cx.tree.links[touch.link].body;
+        told(touch, at.origin[body], force)
+    });
+    let slotted = slots.slots.iter().zip(in_slots);
+    let pressing = slotted.map(|(slot, &force)| {
+        let contact = told(&slot.touch, slot.origin, force);
+        Pressing {
+            bodies: slot.bodies,
+            pos: contact.pos,
+            force: contact.world_force(),
+            torque: contact.world_torque(),
+        }
+    });
+    let between = slots.all.iter().enumerate().map(|(index, touch)| {
         // In whichever slot it stands, if it has one.
         let mut sum = [Var::ZERO; 6];
         for (slot, force) in slots.slots.iter().zip(in_slots) {
@@ -292,9 +320,83 @@ pub(super) fn contacts(
                 sum = std::array::from_fn(part);
             }
         }
-        all.push(told(touch, origin(0), sum));
+        let first = cx.model.geom_bodyid[touch.geoms[0]];
+        told(touch, at.origin[first], sum)
+    });
+    let grounded: Vec<Contact> = grounded.collect();
+    Contacts {
+        pressing: pressing.collect(),
+        on_ground: grounded.len(),
+        all: grounded.into_iter().chain(between).collect(),
     }
-    all
+}
+
+fn told(touch: &Touch, origin: Vec3, force: [Var; 6]) -> Contact {
+    Contact {
+        geoms: touch.geoms,
+        dim: touch.dim,
+        distance: touch.distance,
+        pos: origin + touch.pos,
+        frame: touch.frame,
+        detected: touch.detected,
+        included: touch.present,
+        force,
+    }
+}
+
+/// All contacts of a state.
+#[derive(Clone, Debug)]
+pub(super) struct Contacts {
+    /// Every point where geoms may touch: with the static world first.
+    pub all: Vec<Contact>,
+    /// How many of them are with the static world.
+    on_ground: usize,
+    /// The contacts between links that have slots.
+    pressing: Vec<Pressing>,
+}
+
+/// A contact between two links, whichever they are.
+#[derive(Clone, Debug)]
+struct Pressing {
+    bodies: [Bits; 2],
+    /// In the world.
+    pos: Vec3,
+    /// On the second body, world axes.
+    force: Vec3,
+    /// On the second body, world axes.
+    torque: Vec3,
+}
+
+impl Contacts {
+    /// The wrench of all of them on a body about a point in the world, world axes.
+    ///
+    /// Contacts between links are summed over the slots, which are few, and not over all that are possible.
+    pub(super) fn wrench(&self, model: &Model, body: usize, about: Vec3) -> Force {
+        let mut sum = Force::ZERO;
+        for contact in &self.all[..self.on_ground] {
+            let [first, second] = contact.geoms.map(|geom| model.geom_bodyid[geom] == body);
+            if first || second {
+                let (torque, force) = (contact.world_torque(), contact.world_force());
+                let wrench = Force::acting_at(contact.pos - about, torque, force);
+                sum += if second { wrench } else { -wrench };
+            }
+        }
+        for Pressing {
+            bodies,
+            pos,
+            force,
+            torque,
+        } in &self.pressing
+        {
+            let [first, second] =
+                bodies.map(|own| select(own.eq(body as u32), Var::ONE, Var::ZERO));
+            let sign = second - first;
+            if !sign.is_zero() {
+                sum += Force::acting_at(*pos - about, *torque, *force) * sign;
+            }
+        }
+        sum
+    }
 }
 
 /// How many contacts [`Forward::contacts`](super::Forward::contacts) has for a model.
@@ -305,17 +407,24 @@ pub fn count(model: &Model) -> usize {
         .sum()
 }
 
-/// Whether one of the geoms is fixed in the world.
+/// Whether one of the geoms is fixed in the world or to a mocap body.
 fn is_touch(model: &Model, candidate: &Candidate) -> bool {
     candidate
         .geoms
         .iter()
-        .any(|&geom| model.body_weldid[model.geom_bodyid[geom]] == 0)
+        .any(|&geom| model.body_treeid[model.geom_bodyid[geom]].is_none())
 }
 
-/// How many rows the contacts of links with the static world can have at most.
+/// Whether contacts with friction have elliptic cones.
+pub(super) fn is_elliptic(model: &Model) -> bool {
+    model.opt.cone == Cone::Elliptic
+}
+
+/// How many bits the states of the contacts of links with the static world take.
 pub(super) fn capacity(model: &Model) -> usize {
-    let rows = |candidate: &Candidate| edges(candidate.condim) * point_count(model, candidate);
+    let rows = |candidate: &Candidate| {
+        state_bits(candidate.condim, is_elliptic(model)) * point_count(model, candidate)
+    };
     let all = candidates(model);
     let touches = all.iter().filter(|candidate| is_touch(model, candidate));
     touches.map(rows).sum()
@@ -359,6 +468,7 @@ fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
                 solref: candidate.solref.map(Var::from),
                 solimp: candidate.solimp.map(Var::from),
             },
+            slip_solref: Some(candidate.solreffriction).filter(|given| *given != [0.0; 2]),
             margin: candidate.margin.into(),
             gap: candidate.gap.into(),
             inverse_weight,
@@ -373,6 +483,7 @@ fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
     Shared {
         friction: [slide, slide, spin, roll, roll].map(|mu| mu.max(MIN_FRICTION)),
         softness,
+        slip_solref: None,
         margin: parameters.geom_margin[a] + parameters.geom_margin[b],
         gap: parameters.geom_gap[a] + parameters.geom_gap[b],
         inverse_weight,
@@ -418,7 +529,7 @@ fn mixed(cx: &Context<'_>, a: usize, b: usize) -> ([Var; 3], Softness) {
 /// The constraint of one point.
 ///
 /// The regularization of an edge is `2 μ² R` with the first tangent's μ and R, that of a frictionless contact scaled
-/// by `1 + μ²` (`mj_diagApprox`, `mj_makeImpedance`).
+/// by `1 + μ²`; the normal of an elliptic cone has a frictionless contact's (`mj_diagApprox`, `mj_makeImpedance`).
 fn touch(
     cx: &Context<'_>,
     (geoms, dim): ([usize; 2], usize),
@@ -429,12 +540,23 @@ fn touch(
     let violation = point.distance - shared.margin;
     let law = Law::new(cx, &shared.softness, violation);
     let translation = shared.inverse_weight[0];
-    let stiffness = if dim == 1 {
+    let impratio = cx.model.opt.impratio;
+    let has_ellipse = dim > 1 && is_elliptic(cx.model);
+    let stiffness = if dim == 1 || has_ellipse {
         law.strength(translation)
     } else {
         let squared = shared.friction[0].square();
-        law.strength(translation * (1.0 + squared)) / (2.0 * squared / cx.model.opt.impratio)
+        law.strength(translation * (1.0 + squared)) / (2.0 * squared / impratio)
     };
+    let elliptic = has_ellipse.then(|| {
+        let slip = shared.slip_solref.map(|solref| Softness {
+            solref: solref.map(Var::from),
+            ..shared.softness.clone()
+        });
+        let mut cone = Elliptic::new(&shared.friction[..dim - 1], stiffness, impratio);
+        cone.slip_damping = slip.map(|softness| Law::new(cx, &softness, violation).damping);
+        cone
+    });
     Touch {
         geoms,
         dim,
@@ -449,6 +571,7 @@ fn touch(
         stiffness,
         damping: law.damping,
         spring: law.stiffness * law.impedance * violation,
+        elliptic,
     }
 }
 
@@ -467,128 +590,5 @@ fn tidy(frame: [Vec3; 3]) -> [Vec3; 3] {
             [normal, across(frame[1]), across(frame[2])]
         }
         _ => frame,
-    }
-}
-
-impl Touch {
-    /// The axes of the contact frame such that a force along them acts on the link.
-    fn axes(&self) -> [Vec3; 3] {
-        if self.is_second {
-            self.frame
-        } else {
-            self.frame.map(|axis| -axis)
-        }
-    }
-
-    /// The stiffness about the origin of the edges that push, and the force that it exerts at zero acceleration,
-    /// given `−c` as a motion of the link but for the spring's part.
-    ///
-    /// The edges of direction k with `s = D₊ + D₋` and `e = μ (D₊ − D₋)` are
-    /// `s n nᵀ + μ² s t tᵀ + e (n tᵀ + t nᵀ)`.
-    pub(super) fn load(&self, pushes: &[Mask], drift: Motion) -> (Articulated, Force) {
-        let strength = |edge: usize| select(pushes[edge], self.stiffness, Var::ZERO);
-        let [n, t1, t2] = self.axes();
-        let (mut normal, mut with_normal, mut with_spin) = (Var::ZERO, Vec3::ZERO, Vec3::ZERO);
-        let (mut lin, mut ang) = (Sym3::zero(), Sym3::zero());
-        if self.dim == 1 {
-            normal = strength(0);
-        }
-        for (k, axis) in [t1, t2, n, t1, t2]
-            .into_iter()
-            .enumerate()
-            .take(self.dim - 1)
-        {
-            let (plus, minus, mu) = (strength(2 * k), strength(2 * k + 1), self.friction[k]);
-            let (own, shared) = ((plus + minus) * mu.square(), (plus - minus) * mu);
-            normal += plus + minus;
-            if k < 2 {
-                // The part n tᵀ + t nᵀ is added below.
-                lin = lin + Sym3::outer_scaled(axis * own, axis);
-                with_normal += axis * shared;
-            } else {
-                ang = ang + Sym3::outer_scaled(axis * own, axis);
-                with_spin += axis * shared;
-            }
-        }
-        let across = Sym3::outer_scaled(n, with_normal) + Sym3::outer_scaled(with_normal, n);
-        lin = lin + Sym3::outer_scaled(n * normal, n) + across;
-        let cross = Mat3::from_columns(with_spin * n.x, with_spin * n.y, with_spin * n.z);
-        let about_point = Articulated { ang, cross, lin };
-        let force = about_point * Motion::new(drift.ang, drift.at(self.pos) + n * self.spring);
-        (
-            about_point.about_origin(self.pos),
-            Force::acting_at(self.pos, force.ang, force.lin),
-        )
-    }
-
-    /// The parts of a motion, relative to the origin, in the contact's directions: the normal and the friction's.
-    pub(super) fn along(&self, motion: Motion) -> Vec<Var> {
-        let [n, t1, t2] = self.axes();
-        let lin = motion.at(self.pos);
-        let along = |k: usize| match k {
-            0 => n.dot(lin),
-            1 => t1.dot(lin),
-            2 => t2.dot(lin),
-            3 => n.dot(motion.ang),
-            4 => t1.dot(motion.ang),
-            _ => t2.dot(motion.ang),
-        };
-        (0..self.dim).map(along).collect()
-    }
-
-    /// How far each edge exceeds its reference acceleration, given the accelerations in the contact's directions less
-    /// `c` but for the spring's part; and the size of the terms.
-    pub(super) fn residuals_of(&self, excess: &[Var]) -> (Vec<Var>, Var) {
-        let normal = excess[0] + self.spring;
-        let mut size = excess[0].abs() + self.spring.abs();
-        if self.dim == 1 {
-            return (vec![normal], size);
-        }
-        let mut edges = Vec::new();
-        for (&along, &mu) in excess[1..].iter().zip(&self.friction) {
-            let slip = along * mu;
-            edges.extend([normal + slip, normal - slip]);
-            size += slip.abs();
-        }
-        (edges, size)
-    }
-
-    /// Which edges should push, given which do. `slack` is the part of the terms' size by which a residual must be on
-    /// the other side.
-    pub(super) fn wanted(&self, excess: &[Var], pushes: &[Mask], slack: Var) -> Vec<Mask> {
-        let (edges, size) = self.residuals_of(excess);
-        let band = slack * size;
-        edges
-            .iter()
-            .zip(pushes)
-            .map(|(residual, &pushing)| residual.lt(select(pushing, band, -band)))
-            .collect()
-    }
-
-    /// The force in the contact frame.
-    pub(super) fn force(&self, excess: &[Var], pushes: &[Mask]) -> [Var; 6] {
-        let (edges, _) = self.residuals_of(excess);
-        let pushes = edges.iter().zip(pushes);
-        let push: Vec<Var> = pushes
-            .map(|(&residual, &pushing)| select(pushing, -residual * self.stiffness, Var::ZERO))
-            .collect();
-        let mut force = [Var::ZERO; 6];
-        force[0] = push.iter().copied().sum();
-        for k in 0..self.dim - 1 {
-            force[k + 1] = (push[2 * k] - push[2 * k + 1]) * self.friction[k];
-        }
-        force
-    }
-
-    /// The regularization R of every edge.
-    pub(super) fn softness(&self) -> Var {
-        self.stiffness.max(MIN_VALUE).recip()
-    }
-
-    /// A force in the contact frame as a wrench on the link about the origin of its tree.
-    pub(super) fn wrench(&self, force: &[Var; 6]) -> Force {
-        let [n, t1, t2] = self.axes();
-        let turned = |k: usize| n * force[k] + t1 * force[k + 1] + t2 * force[k + 2];
-        Force::acting_at(self.pos, turned(3), turned(0))
     }
 }

@@ -15,7 +15,8 @@ use super::{Context, Forward, Tree};
 pub struct PostConstraint {
     /// `[nbody]` Acceleration, with gravity as an acceleration of everything upwards (`cacc`).
     pub cacc: Vec<Motion>,
-    /// `[nbody]` What acts on a body from outside: `xfrc_applied` and contacts (`cfrc_ext`). The world's is zero.
+    /// `[nbody]` What acts on a body from outside: `xfrc_applied`, contacts, connections and welds
+    /// (`cfrc_ext`). The world's is zero.
     pub cfrc_ext: Vec<Force>,
     /// `[nbody]` What a body gets from its parent (`cfrc_int`): by joints, actuators and springs, and by whatever holds
     /// up bodies fixed in the world. The world's is the sum of its children's, about its own origin.
@@ -63,7 +64,7 @@ fn accelerations(bodies: &Bodies<'_>, state: &State, qacc: &[Var]) -> Vec<Motion
     tree.body_link.iter().map(of).collect()
 }
 
-/// `[nbody]` Applied forces and contacts.
+/// `[nbody]` Applied forces, contacts, connections and welds.
 fn external(bodies: &Bodies<'_>, applied: &Applied, forward: &Forward) -> Vec<Force> {
     let mut sum = vec![Force::ZERO; bodies.model.nbody];
     for (body, wrench) in applied.xfrc.iter().enumerate().skip(1) {
@@ -71,18 +72,14 @@ fn external(bodies: &Bodies<'_>, applied: &Applied, forward: &Forward) -> Vec<Fo
             sum[body] += Force::acting_at(bodies.com_offset(body), wrench.ang, wrench.lin);
         }
     }
-    for contact in &forward.contacts {
-        let (torque, force) = (contact.world_torque(), contact.world_force());
-        let [first, second] = contact.geoms.map(|geom| bodies.model.geom_bodyid[geom]);
-        let on = |body: usize| -> Force {
-            let arm: Vec3 = contact.pos - bodies.at.origin[body];
-            Force::acting_at(arm, torque, force)
-        };
-        if first != 0 {
-            sum[first] -= on(first);
-        }
-        if second != 0 {
-            sum[second] += on(second);
+    for (body, sum) in sum.iter_mut().enumerate().skip(1) {
+        *sum += forward.contact_wrench(bodies.model, body, Vec3::ZERO);
+    }
+    for held in &forward.equalities {
+        for (body, wrench) in held.wrenches() {
+            if body != 0 {
+                sum[body] += wrench;
+            }
         }
     }
     sum

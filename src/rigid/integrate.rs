@@ -2,28 +2,33 @@
 
 use crate::math::{Quat, Vec3};
 use crate::model::{Integrator, Joint};
-use crate::trace::{Bits, Var, repeat, select};
+use crate::trace::{Bits, Var, repeat, select, when};
 
 use super::actuation;
 use super::articulated::{self, JointBlocks};
 use super::free_body;
 use super::state::State;
-use super::{Context, Forward, Inputs, forward_with};
+use super::{Context, Forces, Forward, Health, Inputs, Substep, forward_with};
 
-/// The state after one time step, given the accelerations and forces at its start; and the state in which forces were
-/// evaluated last.
+/// One time step, given the accelerations and forces at its start.
 pub(super) fn integrate(
     cx: &Context<'_>,
     state: &State,
     inputs: &Inputs<'_>,
-    now: &Forward,
-) -> (State, State) {
+    start: Forward,
+) -> Substep {
     let qacc = match cx.model.opt.integrator {
-        Integrator::Rk4 => return rk4(cx, state, inputs, now),
-        Integrator::ImplicitFast => implicit_fast(cx, state, now),
-        _ => euler(cx, now),
+        Integrator::Rk4 => return rk4(cx, state, inputs, start),
+        Integrator::ImplicitFast => implicit_fast(cx, state, &start),
+        _ => euler(cx, &start),
     };
-    (semi_implicit(cx, state, now, &qacc), state.clone())
+    Substep {
+        state: semi_implicit(cx, state, &start, &qacc),
+        evaluated: state.clone(),
+        health: start.health(),
+        forces: None,
+        start,
+    }
 }
 
 /// Accelerations of the Euler integrator: joint damping is implicit unless it is switched off.
@@ -100,6 +105,7 @@ fn semi_implicit(cx: &Context<'_>, state: &State, now: &Forward, qacc: &[Var]) -
         qvel,
         time: state.time + dt,
         active: now.active.clone(),
+        ..state.clone()
     }
 }
 
@@ -132,20 +138,23 @@ fn positions(cx: &Context<'_>, qpos: &[Var], qvel: &[Var], dt: Var) -> Vec<Var> 
 type Rates = [Vec<Var>; 3];
 
 /// Fourth-order Runge–Kutta. Stage i starts from the state moved along stage i − 1's rates for `[½, ½, 1] h`; the
-/// step takes the rates' mean with weights `[1, 2, 2, 1] / 6`. Also returns where the fourth stage was.
-fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> (State, State) {
+/// step takes the rates' mean with weights `[1, 2, 2, 1] / 6`.
+fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, start: Forward) -> Substep {
     let dt = cx.parameters.timestep;
     let zeros: Rates = [
         vec![Var::ZERO; cx.model.nv],
         vec![Var::ZERO; cx.model.nv],
         vec![Var::ZERO; cx.model.na],
     ];
-    let (stage, mean, last) = repeat(
+    let told = (Health::sound(), Forces::none(cx.model));
+    let (stage, mean, last, (health, forces)) = repeat(
         4u32,
-        (state.clone(), zeros, state.clone()),
+        (state.clone(), zeros, state.clone(), told),
         |_| true.into(),
-        |(stage, sum, _), i: Bits| {
+        |(stage, sum, _, (health, forces)), i: Bits| {
             let there = forward_with(cx, &stage, inputs);
+            let health = health.and(there.health());
+            let forces = when(i.eq(3), forces, |_| Forces::of(cx.model, &there));
             let rates: Rates = [stage.qvel.clone(), there.qacc, there.act_dot];
             let reach = select(i.eq(2), Var::ONE, Var::from(0.5)) * dt;
             let weight = select(
@@ -157,24 +166,32 @@ fn rk4(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>, now: &Forward) -> (
                 qpos: positions(cx, &state.qpos, &rates[0], reach),
                 qvel: along(&state.qvel, &rates[1], reach),
                 act: along(&state.act, &rates[2], reach),
-                time: state.time,
                 active: there.active,
+                ..state.clone()
             };
             (
                 next,
                 std::array::from_fn(|k| along(&sum[k], &rates[k], weight)),
                 stage,
+                (health, forces),
             )
         },
     );
     let next = State {
         qpos: positions(cx, &state.qpos, &mean[0], dt),
         qvel: along(&state.qvel, &mean[1], dt),
-        act: actuation::advance(cx, &now.transmission, &state.act, &mean[2]),
+        act: actuation::advance(cx, &start.transmission, &state.act, &mean[2]),
         time: state.time + dt,
         active: stage.active,
+        ..state.clone()
     };
-    (next, last)
+    Substep {
+        state: next,
+        evaluated: last,
+        health,
+        forces: Some(forces),
+        start,
+    }
 }
 
 /// `x + factor · rate`

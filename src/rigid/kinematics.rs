@@ -1,4 +1,4 @@
-//! Frames of bodies, joints, geoms and sites from `qpos` (`mj_kinematics`, and the axes of `mj_comPos`).
+//! Frames of bodies, joints, geoms and sites from `qpos` and the poses of mocap bodies (`mj_kinematics`, and the axes of `mj_comPos`).
 //!
 //! Positions are kept relative to the origin of their kinematic tree, so that a world far from zero loses no
 //! precision in `f32`. The origin is the root body's position for a tree that can translate, and a constant for one
@@ -14,6 +14,7 @@ use crate::trace::Var;
 
 use super::Context;
 use super::parameters::Parameters;
+use super::state::State;
 use super::tree::Tree;
 
 /// Where everything is.
@@ -100,12 +101,12 @@ impl Kinematics {
     }
 }
 
-/// Computes all frames at `qpos`.
-pub(super) fn kinematics(cx: &Context<'_>, qpos: &[Var]) -> Kinematics {
+/// Computes all frames at a state.
+pub(super) fn kinematics(cx: &Context<'_>, state: &State) -> Kinematics {
     let model = cx.model;
     let mut walk = Walk {
         cx,
-        qpos,
+        state,
         links: Vec::with_capacity(cx.tree.links.len()),
         out: Kinematics {
             origin: vec![Vec3::ZERO; model.nbody],
@@ -135,7 +136,7 @@ struct Moving {
 
 struct Walk<'a> {
     cx: &'a Context<'a>,
-    qpos: &'a [Var],
+    state: &'a State,
     /// Frames of the links so far, relative to their tree's origin.
     links: Vec<(Vec3, Moving)>,
     out: Kinematics,
@@ -144,18 +145,21 @@ struct Walk<'a> {
 impl Walk<'_> {
     fn visit(&mut self, body: usize) {
         let Tree { links, body_link } = self.cx.tree;
-        let world = Moving {
-            pos: Vec3::ZERO,
-            mat: Mat3::identity(),
-            quat: Quat::IDENTITY,
-        };
+        if let Some(mocap) = self.cx.model.body_mocapid[body] {
+            let quat = self.state.mocap_quat[mocap].normalize();
+            self.out.offset[body] = self.state.mocap_pos[mocap];
+            self.out.xmat[body] = quat.to_mat();
+            self.out.xquat[body] = quat;
+            return;
+        }
         let placed = self.cx.placement[body];
         let own = body_link[body].filter(|&link| links[link].body == body);
         let carrier = match own {
             Some(link) => links[link].parent,
             None => body_link[body],
         };
-        let (origin, base) = carrier.map_or((Vec3::ZERO, world), |link| self.links[link]);
+        let still = || (Vec3::ZERO, self.ground(body));
+        let (origin, base) = carrier.map_or_else(still, |link| self.links[link]);
         let start = Moving {
             pos: base.pos + base.mat * placed.pos,
             mat: base.mat * placed.quat.to_mat(),
@@ -177,6 +181,22 @@ impl Walk<'_> {
         self.out.offset[body] = end.pos;
         self.out.xmat[body] = end.mat;
         self.out.xquat[body] = end.quat;
+    }
+
+    /// The frame that a body without a moving carrier is placed in: a mocap body's, or the world's.
+    fn ground(&self, body: usize) -> Moving {
+        let model = self.cx.model;
+        let base = model.body_weldid[model.body_parentid[body]];
+        let base = if model.body_mocapid[base].is_some() {
+            base
+        } else {
+            0
+        };
+        Moving {
+            pos: self.out.offset[base],
+            mat: self.out.xmat[base],
+            quat: self.out.xquat[base],
+        }
     }
 
     /// The first link of a tree: what it slides before its first turn moves the tree's origin.
@@ -209,7 +229,7 @@ impl Walk<'_> {
     /// A free joint replaces the body's frame.
     fn free(&mut self, joint: usize) -> (Vec3, Moving) {
         let model = self.cx.model;
-        let q = &self.qpos[model.joint_qpos(joint)];
+        let q = &self.state.qpos[model.joint_qpos(joint)];
         let (origin, quat) = (Vec3::from_slice(q), Quat::from_slice(&q[3..]).normalize());
         let mat = quat.to_mat();
         self.out.joint_quat[joint] = quat;
@@ -232,7 +252,7 @@ impl Walk<'_> {
     /// The displacement of a slide or hinge from the reference.
     fn displacement(&self, joint: usize) -> Var {
         let address = self.cx.model.jnt_qposadr[joint];
-        self.qpos[address] - self.cx.parameters.qpos0[address]
+        self.state.qpos[address] - self.cx.parameters.qpos0[address]
     }
 
     /// Moves a frame through joints other than free ones; the first `held` slides do not move it, because they
@@ -273,7 +293,8 @@ impl Walk<'_> {
                     self.out.cdof[dof] = Motion::about(xaxis, anchor);
                 }
                 Joint::Ball => {
-                    let quat = Quat::from_slice(&self.qpos[model.joint_qpos(joint)]).normalize();
+                    let quat =
+                        Quat::from_slice(&self.state.qpos[model.joint_qpos(joint)]).normalize();
                     at.mat = at.mat * quat.to_mat();
                     at.quat = at.quat * quat;
                     self.out.joint_quat[joint] = quat;

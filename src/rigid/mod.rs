@@ -19,16 +19,22 @@ mod applied;
 mod articulated;
 mod bias;
 pub mod collision;
+mod cone;
 mod constraint;
 mod contact;
+mod coupling;
+mod elliptic;
+mod equality;
 mod external;
 mod free_body;
 mod inertia;
 mod integrate;
 mod kinematics;
+mod newton;
 mod parameters;
 mod passive;
 mod placement;
+mod report;
 mod sensor;
 mod slots;
 mod solve;
@@ -44,6 +50,7 @@ use crate::trace::{Bits, Mask, Var, select, stage};
 
 use actuation::{Actuation, Lever};
 use articulated::JointBlocks;
+use contact::Contacts;
 use inertia::LinkInertia;
 use placement::Fixed;
 use solve::{Problem, Rounds};
@@ -51,9 +58,11 @@ use tree::Tree;
 use velocity::Velocity;
 
 pub use contact::{Contact, count as contact_count};
+pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::Parameters;
+pub use report::{Forces, Health};
 pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
@@ -69,6 +78,20 @@ pub struct Substep {
     /// The state in which forces were evaluated last: the start of the time step, or `rk4`'s fourth stage. [`forward`]
     /// there gives what `mj_step` leaves in `mjData`.
     pub evaluated: State,
+    /// Whether all its evaluations can be trusted.
+    pub health: Health,
+    /// Forces in `evaluated`, where that is not the start.
+    forces: Option<Forces>,
+}
+
+impl Substep {
+    /// Forces in [`Substep::evaluated`]. Recorded where this is called, unless they were on the way.
+    pub fn forces(&self, model: &Model) -> Forces {
+        match &self.forces {
+            Some(forces) => forces.clone(),
+            None => Forces::of(model, &self.start),
+        }
+    }
 }
 
 /// Everything that follows from a state and its inputs, before time advances (`mj_forward`).
@@ -90,8 +113,9 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
-    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
-    pub contacts: Vec<Contact>,
+    /// The equality constraints that hold, in the model's order; not those between objects that cannot move against
+    /// each other.
+    pub equalities: Vec<Equality>,
     /// How many contacts between links are within their margins.
     pub needed: Bits,
     /// Whether those are more than there are slots for: then only the deepest push.
@@ -100,7 +124,10 @@ pub struct Forward {
     pub active: Vec<Bits>,
     /// Whether the constraint solver found the exact set of rows within its rounds.
     pub converged: Mask,
+    /// How many rounds it took: one where the set of the last substep is confirmed at once, none without constraints.
+    pub iterations: Bits,
 
+    touching: Contacts,
     transmission: Vec<Lever>,
     force_vel: Vec<Var>,
     inertia: Vec<LinkInertia>,
@@ -122,25 +149,29 @@ impl Forward {
     /// How many contacts MuJoCo lists (`ncon`).
     pub fn ncon(&self) -> Bits {
         let one = |contact: &Contact| select(contact.detected, Bits::from(1), Bits::ZERO);
-        self.contacts
+        self.contacts()
             .iter()
             .fold(Bits::ZERO, |n, contact| n + one(contact))
     }
 
     /// The wrench of all contacts on a body, about a point given relative to the origin of its tree, world axes.
     pub fn contact_wrench(&self, model: &Model, body: usize, about: Vec3) -> Force {
-        let mut sum = Force::ZERO;
-        for contact in &self.contacts {
-            let [first, second] = contact.geoms.map(|geom| model.geom_bodyid[geom] == body);
-            if first == second {
-                continue;
-            }
-            let arm = contact.pos - self.kinematics.origin[body] - about;
-            let (torque, force) = (contact.world_torque(), contact.world_force());
-            let wrench = Force::acting_at(arm, torque, force);
-            sum += if second { wrench } else { -wrench };
+        let origin = self.kinematics.origin[body];
+        self.touching.wrench(model, body, origin + about)
+    }
+
+    /// Every point where geoms may touch, in a fixed order; those that do not exist are far apart.
+    pub fn contacts(&self) -> &[Contact] {
+        &self.touching.all
+    }
+
+    /// Whether it can be trusted.
+    pub fn health(&self) -> Health {
+        Health {
+            needed: self.needed,
+            overflow: self.overflow,
+            unsolved: !self.converged,
         }
-        sum
     }
 
     /// Velocity of a body's frame: angular, and linear of the frame's own position, world axes.
@@ -170,14 +201,9 @@ pub fn substep(
     let cx = Context::new(model, parameters, &tree);
     let inputs = Inputs { ctrl, applied };
     let start = forward_with(&cx, state, &inputs);
-    let (state, evaluated) = stage("integrate", || {
-        integrate::integrate(&cx, state, &inputs, &start)
-    });
-    Substep {
-        state,
-        start,
-        evaluated,
-    }
+    stage("integrate", || {
+        integrate::integrate(&cx, state, &inputs, start)
+    })
 }
 
 /// Everything at a state, without advancing it (`mj_forward`).
@@ -203,7 +229,7 @@ pub fn forward(
 pub fn motion(model: &Model, parameters: &Parameters, state: &State) -> (Kinematics, Vec<Motion>) {
     let tree = Tree::new(model);
     let cx = Context::new(model, parameters, &tree);
-    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(&cx, state));
     let velocity = stage("velocity", || {
         velocity::velocity(&cx, &kinematics, &state.qvel)
     });
@@ -269,7 +295,7 @@ impl Smooth {
 }
 
 fn smooth(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Smooth {
-    let kinematics = stage("kinematics", || kinematics::kinematics(cx, &state.qpos));
+    let kinematics = stage("kinematics", || kinematics::kinematics(cx, state));
     let inertia = stage("inertia", || inertia::inertia(cx, &kinematics));
     let velocity = stage("velocity", || {
         velocity::velocity(cx, &kinematics, &state.qvel)
@@ -327,11 +353,13 @@ fn forward_with(cx: &Context<'_>, state: &State, inputs: &Inputs<'_>) -> Forward
         qfrc_constraint: solution.qfrc_constraint,
         actuator_force: smooth.actuation.force,
         act_dot: smooth.actuation.act_dot,
-        contacts: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        touching: contact::contacts(cx, &smooth.kinematics, &constraints, &solution.forces),
+        equalities: equality::told(&constraints.equalities, solution.equalities),
         needed: constraints.slots.needed,
         overflow: constraints.slots.overflow,
         active: solution.active,
         converged: solution.converged,
+        iterations: solution.iterations,
         transmission: smooth.actuation.transmission,
         force_vel: smooth.actuation.force_vel,
         kinematics: smooth.kinematics,

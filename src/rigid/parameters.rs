@@ -91,6 +91,12 @@ pub struct Parameters {
     pub geom_solref: Vec<[Var; 2]>,
     /// `[ngeom]`
     pub geom_solimp: Vec<[Var; 5]>,
+    /// `[neq]`
+    pub eq_solref: Vec<[Var; 2]>,
+    /// `[neq]`
+    pub eq_solimp: Vec<[Var; 5]>,
+    /// `[neq]`
+    pub eq_data: Vec<[Var; 12]>,
     /// `[nsite]`
     pub site_pos: Vec<Vec3>,
     /// `[nsite]` Of unit length.
@@ -154,6 +160,9 @@ impl Parameters {
             geom_solmix: scalars(&model.geom_solmix),
             geom_solref: arrays(&model.geom_solref),
             geom_solimp: arrays(&model.geom_solimp),
+            eq_solref: arrays(&model.eq_solref),
+            eq_solimp: arrays(&model.eq_solimp),
+            eq_data: arrays(&model.eq_data),
             site_pos: vectors(&model.site_pos),
             site_quat: quaternions(&model.site_quat),
             actuator_gear: arrays(&model.actuator_gear),
@@ -207,6 +216,9 @@ impl Carry for Parameters {
         self.geom_solmix.slots(visit);
         self.geom_solref.slots(visit);
         self.geom_solimp.slots(visit);
+        self.eq_solref.slots(visit);
+        self.eq_solimp.slots(visit);
+        self.eq_data.slots(visit);
         self.site_pos.slots(visit);
         self.site_quat.slots(visit);
         self.actuator_gear.slots(visit);

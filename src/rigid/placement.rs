@@ -32,12 +32,14 @@ impl Fixed {
 }
 
 /// `[nbody]` A body in the link that carries it: its own link's frame for a welded body, the parent link's (before
-/// the joints act) for a body with joints; the world's where there is no such link.
+/// the joints act) for a body with joints; where there is no such link, in the mocap body that carries it, or else in
+/// the world.
 pub(super) fn placement(model: &Model, tree: &Tree, parameters: &Parameters) -> Vec<Fixed> {
     let mut placed = vec![Fixed::identity(); model.nbody];
     for body in 1..model.nbody {
         let parent = model.body_parentid[body];
-        let leads = tree.body_link[parent].is_some_and(|link| tree.links[link].body == parent);
+        let leads = model.body_mocapid[parent].is_some()
+            || tree.body_link[parent].is_some_and(|link| tree.links[link].body == parent);
         let above = if leads {
             Fixed::identity()
         } else {

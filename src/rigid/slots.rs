@@ -1,27 +1,26 @@
 //! Contacts between two links that move: a few slots, in which the deepest contacts stand.
 //!
-//! Such a contact couples two branches of a tree, or two trees, so it cannot be folded into one link's inertia. It is
-//! a correction of low rank instead (Woodbury, Inverting modified matrices, 1950). With H all that is folded in, J the
-//! edges that push and R = D⁻¹ their regularization, the accelerations are those without them, y₀, plus `H⁻¹ Jᵀ λ`,
-//! where `(J H⁻¹ Jᵀ + R) λ = c − J y₀`. Each direction of a slot costs one more solve on the same factorization, so
-//! there are few slots; a model with few possible contacts has one for each.
+//! Such a contact is a [`Coupling`]: each of its directions costs a solve, so there are few slots; a model with few
+//! possible contacts has one for each.
 //!
-//! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs.
+//! Where there are more, the deepest are kept, and the world says that it overflows and how many it needs. A model says
+//! how many slots it wants by [`Model::max_contact_points`].
 
-use crate::math::Motion;
+use crate::math::{Motion, Vec3};
 use crate::model::Model;
 use crate::trace::{Bits, Mask, Var, repeat, select};
 
 use super::Context;
-use super::articulated::Response;
-use super::contact::{self, Guest, Touch, edges};
+use super::cone::state_bits;
+use super::contact::{self, Guest, Touch};
+use super::coupling::{Coupling, dot};
 use super::kinematics::Kinematics;
 use super::state::State;
-use super::tree::Tree;
 
 /// How many contacts of a dimension have slots.
-fn slots(dim: usize) -> usize {
-    if dim == 1 { 6 } else { 4 }
+fn slots(model: &Model, dim: usize) -> usize {
+    let default = if dim == 1 { 6 } else { 4 };
+    model.max_contact_points.unwrap_or(default)
 }
 
 /// The contact dimensions that have slots, in the order of their bits.
@@ -30,14 +29,18 @@ const DIMENSIONS: [usize; 4] = [1, 3, 4, 6];
 /// A contact between two links.
 #[derive(Clone, Debug)]
 pub(super) struct Slot {
-    /// The contact, relative to the common origin; its motion is that of the second link less the first's.
+    /// The contact, relative to the origin of its first link's tree; its motion is that of the second link less the first's.
     pub touch: Touch,
     /// Which of the possible contacts it is.
     pub index: Bits,
+    /// The bodies of its two geoms.
+    pub bodies: [Bits; 2],
+    /// What `touch` is relative to, in the world.
+    pub origin: Vec3,
     /// `[dim][nv]` Jacobians of its normal and friction directions.
     pub jacobian: Vec<Vec<Var>>,
-    /// `[dim]` `b J qvel`: the reference acceleration, less the spring's part, with its sign changed.
-    drift: Vec<Var>,
+    /// `[dim]` The accelerations that it asks for, with their signs changed.
+    offset: Vec<Var>,
 }
 
 /// The slots of a world.
@@ -54,7 +57,10 @@ pub(super) struct Slots {
 
 /// How many bits the states of the slots' rows take.
 pub(super) fn capacity(model: &Model) -> usize {
-    let of = |dim: usize| contact::count_between(model, dim).min(slots(dim)) * edges(dim);
+    let is_elliptic = contact::is_elliptic(model);
+    let of = |dim: usize| {
+        contact::count_between(model, dim).min(slots(model, dim)) * state_bits(dim, is_elliptic)
+    };
     DIMENSIONS.into_iter().map(of).sum()
 }
 
@@ -75,10 +81,11 @@ pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
             .map(one)
             .fold(Bits::ZERO, |sum, one| sum + one);
         needed += present;
-        if guests.len() > slots(dim) {
-            overflow |= present.gt(slots(dim) as u32);
+        let room = slots(cx.model, dim);
+        if guests.len() > room {
+            overflow |= present.gt(room as u32);
         }
-        let kept = deepest(guests, slots(dim), present);
+        let kept = deepest(guests, room, present);
         filled.extend(kept.iter().map(|guest| settle(cx, at, state, guest)));
     }
     Slots {
@@ -121,14 +128,14 @@ fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
 
 /// Finds the Jacobian of a contact.
 fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Slot {
-    let (touch, origin) = (guest.touch(cx), contact::common_origin(cx, at));
-    let carried = carried(cx.tree, guest.links);
+    let touch = guest.touch(cx);
+    let carried = carried(cx, guest.bodies);
     let mut jacobian = vec![vec![Var::ZERO; cx.model.nv]; touch.dim];
     for (link, &sign) in cx.tree.links.iter().zip(&carried) {
         if sign.is_zero() {
             continue;
         }
-        let shift = origin - at.origin[link.body];
+        let shift = guest.origin - at.origin[link.body];
         for dof in cx.model.body_dofs(link.body) {
             let axis = at.cdof[dof];
             let there = Motion::new(axis.ang, axis.at(shift));
@@ -137,163 +144,57 @@ fn settle(cx: &Context<'_>, at: &Kinematics, state: &State, guest: &Guest) -> Sl
             }
         }
     }
-    let drift = jacobian
-        .iter()
-        .map(|row| dot(row, &state.qvel) * touch.damping)
-        .collect();
+    let velocity: Vec<Var> = jacobian.iter().map(|row| dot(row, &state.qvel)).collect();
     Slot {
+        offset: touch.offset(&velocity),
         touch,
         index: guest.index,
+        bodies: guest.bodies,
+        origin: guest.origin,
         jacobian,
-        drift,
     }
 }
 
-/// `[links]` Whether a link carries the contact's second link (1), its first (−1), or both or none (0).
-fn carried(tree: &Tree, [first, second]: [Bits; 2]) -> Vec<Var> {
-    let last = |link: usize| {
-        let descends = |mut other: usize| loop {
-            match tree.links[other].parent {
-                _ if other == link => return true,
-                Some(parent) => other = parent,
-                None => return false,
-            }
-        };
-        (link..tree.links.len())
-            .take_while(|&other| descends(other))
+/// `[links]` Whether a link carries the contact's second body (1), its first (−1), or both or none (0).
+fn carried(cx: &Context<'_>, [first, second]: [Bits; 2]) -> Vec<Var> {
+    let (parents, count) = (&cx.model.body_parentid, cx.model.nbody);
+    // Bodies are numbered depth first: a subtree is a range.
+    let last = |body: usize| {
+        let descends = |&other: &usize| parents[other] >= body;
+        (body + 1..count)
+            .take_while(descends)
             .last()
+            .unwrap_or(body)
     };
-    let within = |this: Bits, link: usize, last: usize| {
-        let inside = this.ge(link as u32) & this.le(last as u32);
+    let within = |this: Bits, body: usize, last: usize| {
+        let inside = this.ge(body as u32) & this.le(last as u32);
         select(inside, Var::ONE, Var::ZERO)
     };
-    (0..tree.links.len())
+    let links = cx.tree.links.iter();
+    links
         .map(|link| {
-            // Links are numbered depth first: a subtree is a range.
-            let last = last(link).unwrap_or(link);
-            if link == 0 && last + 1 == tree.links.len() {
+            let last = last(link.body);
+            if link.body == 1 && last + 1 == count {
                 return Var::ZERO;
             }
-            within(second, link, last) - within(first, link, last)
+            within(second, link.body, last) - within(first, link.body, last)
         })
         .collect()
 }
 
-/// Scalar product that skips constant zeros.
-pub(super) fn dot(a: &[Var], b: &[Var]) -> Var {
-    a.iter().zip(b).map(|(&a, &b)| a * b).sum()
-}
-
 impl Slot {
-    /// The accelerations along its directions less those it asks for, but for the spring's part.
+    /// The contact as a coupling, given a factor of its stiffness.
+    pub(super) fn coupling(&self, factor: Vec<Vec<Var>>) -> Coupling {
+        Coupling {
+            jacobian: self.jacobian.clone(),
+            offset: self.offset.clone(),
+            factor,
+        }
+    }
+
+    /// The accelerations along its directions less those it asks for.
     pub(super) fn excess(&self, x: &[Var]) -> Vec<Var> {
-        let rows = self.jacobian.iter().zip(&self.drift);
-        rows.map(|(row, &drift)| dot(row, x) + drift).collect()
+        let rows = self.jacobian.iter().zip(&self.offset);
+        rows.map(|(row, &offset)| dot(row, x) + offset).collect()
     }
-
-    /// Its edges in terms of its directions: coefficient of each.
-    fn edges(&self) -> Vec<Vec<(usize, Var)>> {
-        if self.touch.dim == 1 {
-            return vec![vec![(0, Var::ONE)]];
-        }
-        let both = |k: usize| {
-            let mu = self.touch.friction[k];
-            [mu, -mu].map(|mu| vec![(0, Var::ONE), (k + 1, mu)])
-        };
-        (0..self.touch.dim - 1).flat_map(both).collect()
-    }
-}
-
-impl Slots {
-    /// Adds to a response what the edges that push change in it. `respond` gives the response to generalized forces
-    /// alone, with all else folded in.
-    pub(super) fn correct(
-        &self,
-        found: &mut Response,
-        pushes: &[&[Mask]],
-        respond: impl Fn(&[Var]) -> Response,
-    ) {
-        let directions: Vec<&Vec<Var>> =
-            self.slots.iter().flat_map(|slot| &slot.jacobian).collect();
-        let responses: Vec<Response> = directions.iter().map(|row| respond(row)).collect();
-        let count = directions.len();
-        let mut compliance = vec![vec![Var::ZERO; count]; count];
-        for i in 0..count {
-            for j in i..count {
-                let entry = dot(directions[i], &responses[j].x);
-                (compliance[i][j], compliance[j][i]) = (entry, entry);
-            }
-        }
-
-        // The system of edges; those that do not push are rows of the identity.
-        let mut edges: Vec<Vec<(usize, Var)>> = Vec::new();
-        let (mut pushing, mut rest) = (Vec::new(), Vec::new());
-        let (mut softness, mut first) = (Vec::new(), 0);
-        for (slot, pushes) in self.slots.iter().zip(pushes) {
-            let (residuals, _) = slot.touch.residuals_of(&slot.excess(&found.x));
-            let own = slot.edges();
-            edges.extend(own.into_iter().map(|edge| {
-                edge.into_iter()
-                    .map(|(direction, factor)| (first + direction, factor))
-                    .collect::<Vec<_>>()
-            }));
-            pushing.extend_from_slice(pushes);
-            rest.extend(residuals.into_iter().map(|residual| -residual));
-            softness.extend(vec![slot.touch.softness(); pushes.len()]);
-            first += slot.touch.dim;
-        }
-        let entry = |i: usize, j: usize| -> Var {
-            let column = |row: usize| -> Var {
-                edges[j]
-                    .iter()
-                    .map(|&(k, factor)| compliance[row][k] * factor)
-                    .sum()
-            };
-            edges[i].iter().map(|&(k, factor)| column(k) * factor).sum()
-        };
-        let n = edges.len();
-        let matrix: Vec<Vec<Var>> = (0..n)
-            .map(|i| {
-                let coupled = |j: usize| select(pushing[i] & pushing[j], entry(i, j), Var::ZERO);
-                let own = select(pushing[i], entry(i, i) + softness[i], Var::ONE);
-                (0..i).map(coupled).chain([own]).collect()
-            })
-            .collect();
-        let load = |i: usize| select(pushing[i], rest[i], Var::ZERO);
-        let force = solve(matrix, (0..n).map(load).collect());
-
-        for (k, response) in responses.iter().enumerate() {
-            let along = edges.iter().zip(&force).flat_map(|(edge, &force)| {
-                let own = edge.iter().filter(move |(direction, _)| *direction == k);
-                own.map(move |&(_, factor)| factor * force)
-            });
-            let along: Var = along.sum();
-            let changes = found.x.iter_mut().zip(&response.x);
-            changes.for_each(|(x, &change)| *x += change * along);
-            let changes = found.motion.iter_mut().zip(&response.motion);
-            changes.for_each(|(motion, &change)| *motion += change * along);
-        }
-    }
-}
-
-/// Solves a symmetric positive definite system, given its lower triangle, by `LDLᵀ`.
-fn solve(mut a: Vec<Vec<Var>>, mut x: Vec<Var>) -> Vec<Var> {
-    let n = x.len();
-    let mut inverse = Vec::with_capacity(n);
-    for i in 0..n {
-        inverse.push(a[i][i].recip());
-        for row in i + 1..n {
-            let factor = a[row][i] * inverse[i];
-            let pivots: Vec<Var> = (i + 1..=row).map(|column| a[column][i]).collect();
-            let entries = a[row][i + 1..].iter_mut().zip(pivots);
-            entries.for_each(|(entry, pivot)| *entry -= pivot * factor);
-            let reduced = factor * x[i];
-            x[row] -= reduced;
-        }
-    }
-    for i in (0..n).rev() {
-        let known: Var = (i + 1..n).map(|row| a[row][i] * x[row]).sum();
-        x[i] = (x[i] - known) * inverse[i];
-    }
-    x
 }

@@ -1,6 +1,6 @@
 //! What a world is between substeps, and what acts on it from outside.
 
-use crate::math::Force;
+use crate::math::{Force, Quat, Vec3};
 use crate::model::Model;
 use crate::trace::{Bits, BufferId, Carry, Field, Layout, Slot, Var};
 
@@ -15,6 +15,10 @@ pub struct State {
     pub qvel: Vec<Var>,
     /// `[na]` Activations.
     pub act: Vec<Var>,
+    /// `[nmocap]` Positions of mocap bodies, m: they are where they are put.
+    pub mocap_pos: Vec<Vec3>,
+    /// `[nmocap]` Their orientations, of any length.
+    pub mocap_quat: Vec<Quat>,
     /// Simulation time, s.
     pub time: Var,
     /// `[active_words]` Which constraint rows pushed in the last substep, a bit each: where the solver starts from.
@@ -27,6 +31,8 @@ impl Carry for State {
         for values in [&mut self.qpos, &mut self.qvel, &mut self.act] {
             values.slots(visit);
         }
+        self.mocap_pos.slots(visit);
+        self.mocap_quat.slots(visit);
         self.time.slots(visit);
         self.active.slots(visit);
     }
@@ -41,6 +47,10 @@ pub struct StateFields {
     pub qvel: Field,
     /// `[na]`
     pub act: Field,
+    /// `[nmocap][3]`
+    pub mocap_pos: Field,
+    /// `[nmocap][4]`
+    pub mocap_quat: Field,
     /// One number.
     pub time: Field,
     /// `[active_words]` integers.
@@ -59,6 +69,8 @@ impl StateFields {
             qpos: layout.field(floats, "qpos", model.nq),
             qvel: layout.field(floats, "qvel", model.nv),
             act: layout.field(floats, "act", model.na),
+            mocap_pos: layout.field(floats, "mocap_pos", 3 * model.nmocap),
+            mocap_quat: layout.field(floats, "mocap_quat", 4 * model.nmocap),
             time: layout.field(floats, "time", 1),
             active: layout.field(integers, "active", State::active_words(model)),
         }
@@ -70,6 +82,18 @@ impl StateFields {
             qpos: self.qpos.load_all(),
             qvel: self.qvel.load_all(),
             act: self.act.load_all(),
+            mocap_pos: self
+                .mocap_pos
+                .load_all()
+                .chunks(3)
+                .map(Vec3::from_slice)
+                .collect(),
+            mocap_quat: self
+                .mocap_quat
+                .load_all()
+                .chunks(4)
+                .map(Quat::from_slice)
+                .collect(),
             time: self.time.load(0),
             active: self.active.load_all_bits(),
         }
@@ -80,15 +104,26 @@ impl StateFields {
         self.qpos.store_all(&state.qpos);
         self.qvel.store_all(&state.qvel);
         self.act.store_all(&state.act);
+        let pos: Vec<Var> = state.mocap_pos.iter().flat_map(|p| p.to_array()).collect();
+        let quat: Vec<Var> = state.mocap_quat.iter().flat_map(|q| q.to_array()).collect();
+        self.mocap_pos.store_all(&pos);
+        self.mocap_quat.store_all(&quat);
         self.time.store(0, state.time);
         self.active.store_all_bits(&state.active);
     }
 }
 
 impl State {
-    /// The state at `qpos0`, at rest, with activations at zero.
+    /// The state at `qpos0`, at rest, with activations at zero and mocap bodies where the model has them.
     pub fn initial(model: &Model) -> Self {
+        let mocap = || (0..model.nbody).filter(|&body| model.body_mocapid[body].is_some());
         Self {
+            mocap_pos: mocap()
+                .map(|body| Vec3::constant(model.body_pos[body]))
+                .collect(),
+            mocap_quat: mocap()
+                .map(|body| Quat::constant(model.body_quat[body]))
+                .collect(),
             qpos: model.qpos0.iter().map(|&q| q.into()).collect(),
             qvel: vec![Var::ZERO; model.nv],
             act: vec![Var::ZERO; model.na],

@@ -24,7 +24,7 @@ pub(super) fn touch(bodies: &Bodies<'_>, forward: &Forward, site: usize) -> Var 
         frame: bodies.at.site(model, bodies.parameters, site),
     };
     let mut sum = Var::ZERO;
-    for contact in &forward.contacts {
+    for contact in forward.contacts() {
         let owners = contact.geoms.map(|geom| model.geom_bodyid[geom]);
         if !owners.contains(&body) {
             continue;

@@ -1,13 +1,13 @@
 //! The moving structure of a model: bodies that cannot move against each other are one link.
 //!
 //! Host data, found once. MuJoCo's bodies without joints are welded to their parent; here they cost nothing: their
-//! inertia is added to their link's and their frames are constants in it. Bodies welded to the world belong to no
-//! link.
+//! inertia is added to their link's and their frames are constants in it. Bodies welded to the world or to a mocap
+//! body belong to no link.
 
 use std::ops::Range;
 
 use crate::error::{Error, Result};
-use crate::model::{Cone, Integrator, Joint, Model};
+use crate::model::{Integrator, Joint, Model};
 
 /// The links of a model, parents before children.
 #[derive(Clone, Debug)]
@@ -107,28 +107,6 @@ pub fn check(model: &Model) -> Result<()> {
             "diagexact is not supported yet",
             "remove diagexact=\"enable\" from <flag>",
         );
-    }
-    let candidates = super::collision::candidates(model);
-    let rubs = candidates.iter().any(|candidate| candidate.condim > 1);
-    if model.opt.cone == Cone::Elliptic && rubs {
-        return unsupported(
-            "elliptic friction cones are not supported yet",
-            "use cone=\"pyramidal\"",
-        );
-    }
-    let flags = &model.opt.flags;
-    if model.neq > 0 && flags.constraint && flags.equality {
-        return Err(
-            Error::unsupported("equality constraints are not simulated yet")
-                .context("equality")
-                .hint("remove them, or switch them off with <flag equality=\"disable\"/>"),
-        );
-    }
-    let mocap = (0..model.nbody).find(|&body| model.body_mocapid[body].is_some());
-    if let Some(body) = mocap {
-        return Err(Error::unsupported("mocap bodies are not supported yet")
-            .context(format!("body {body}"))
-            .hint("remove mocap=\"true\""));
     }
     Ok(())
 }

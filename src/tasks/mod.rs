@@ -38,6 +38,7 @@ mod cartpole_balance;
 mod cartpole_swingup;
 mod cheetah_run;
 mod config;
+mod forces;
 mod half_cheetah;
 mod hopper;
 mod humanoid;
@@ -57,20 +58,21 @@ mod walker2d;
 mod walker_walk;
 mod world;
 
+pub use forces::ContactForce;
 pub use init::Init;
-pub use moment::{Link, LinkContact, Moment, Site};
+pub use moment::{Link, Moment, Site};
 pub use params::Params;
 pub use registry::{Definition, Entry, Registry};
 pub use spec::{
     Action, Command, Group, History, ObservationTerm, Own, RewardTerm, Spec, TerminationTerm,
 };
 pub use state::TaskState;
-pub use stats::{Cause, Quarantine, Stats};
+pub use stats::{Cause, Quarantine, Stats, Warning};
 pub use terms::Terms;
 pub use toml::Table;
 pub use world::{Ctrl, JointState, World};
 
-pub(crate) use moment::ContactForces;
+pub(crate) use forces::ContactForces;
 pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key, Past};

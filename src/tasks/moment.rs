@@ -8,9 +8,8 @@ use std::rc::Rc;
 use super::recording::Recording;
 use super::world::Past;
 use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
-use crate::model::Model;
-use crate::rigid::{self, Applied, Forward, State};
-use crate::trace::{Carry, Mask, Slot, Var, select, stage};
+use crate::rigid::{self, Applied, Forces, Forward, State};
+use crate::trace::{Var, stage};
 
 /// A link (a body of the model) in the world's frame.
 #[derive(Clone, Copy)]
@@ -68,69 +67,17 @@ pub struct Site {
     pub velocity: Vec3,
 }
 
-/// What contacts did to a link over the substeps of a control step.
-#[derive(Clone, Copy, Debug)]
-pub struct LinkContact {
-    /// Mean over the substeps of the sum of their forces, world axes, N.
-    pub force: Vec3,
-    /// Largest magnitude of that sum, N.
-    pub max: Var,
-}
-
-/// [`LinkContact`] of every body, before the sum is divided.
-#[derive(Clone)]
-pub(crate) struct ContactForces {
-    /// `[nbody]` Summed over substeps, N.
-    sum: Vec<Vec3>,
-    /// `[nbody]` N
-    max: Vec<Var>,
-    substeps: Var,
-}
-
-impl ContactForces {
-    /// No contacts, over no substeps.
-    pub(crate) fn none(model: &Model) -> Self {
-        Self {
-            sum: vec![Vec3::ZERO; model.nbody],
-            max: vec![Var::ZERO; model.nbody],
-            substeps: Var::ZERO,
-        }
-    }
-
-    /// Adds those at the start of a substep.
-    pub(crate) fn add(&mut self, model: &Model, start: &Forward) {
-        for body in 1..model.nbody {
-            let force = start.contact_wrench(model, body, Vec3::ZERO).lin;
-            self.sum[body] += force;
-            self.max[body] = self.max[body].max(force.norm());
-        }
-        self.substeps += 1.0;
-    }
-
-    pub(super) fn of(&self, body: usize) -> LinkContact {
-        LinkContact {
-            force: self.sum[body] * self.substeps.max(1.0).recip(),
-            max: self.max[body],
-        }
-    }
-}
-
-impl Carry for ContactForces {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.sum.slots(visit);
-        self.max.slots(visit);
-        self.substeps.slots(visit);
-    }
-}
-
 /// One world at one instant.
 pub struct Moment {
     recording: Rc<Recording>,
     state: State,
-    ctrl: Vec<Var>,
     applied: Applied,
-    /// Whether forces are known.
-    stepped: Mask,
+    /// What follows from the state and the inputs, where the model has sensors, which may ask.
+    forward: Option<Box<Forward>>,
+    /// The forces that a step found in this state; zero where none did.
+    forces: Forces,
+    /// `[nbody]` Origins of the bodies' trees, which `forces` are about.
+    origin: Vec<Vec3>,
     /// `[nbody]`
     links: Vec<Link>,
     /// `[nbody]` Centres of mass, world frame.
@@ -153,21 +100,32 @@ impl Moment {
                 com: (0..model.nbody)
                     .map(|body| kinematics.inertial(parameters, body).pos)
                     .collect(),
-                ctrl: vec![Var::ZERO; model.nu],
                 applied: Applied::none(model),
-                stepped: Mask::from(true),
+                forward: None,
+                forces: Forces::none(model),
+                origin: kinematics.origin.clone(),
                 state: state.clone(),
                 recording: Rc::clone(recording),
             }
         })
     }
 
-    /// The same with the controls and forces that acted.
-    pub(crate) fn with_inputs(self, past: &Past) -> Self {
+    /// The same under the controls and applied forces of the last substep.
+    pub(crate) fn with_inputs(mut self, past: &Past) -> Self {
+        self.applied = past.applied.clone();
+        let (model, physics) = (&self.recording.model, &self.recording.physics);
+        if model.nsensor > 0 {
+            // Recorded here, once, whoever asks: a solver that is recorded twice runs twice. It is dropped if nobody does.
+            let forward = rigid::forward(model, physics, &self.state, &past.ctrl, &past.applied);
+            self.forward = Some(Box::new(forward));
+        }
+        self
+    }
+
+    /// The same with the forces that the step found, which was in this state when it evaluated them last.
+    pub(crate) fn with_forces(self, past: &Past) -> Self {
         Self {
-            ctrl: past.ctrl.clone(),
-            applied: past.applied.clone(),
-            stepped: past.stepped,
+            forces: past.forces.clone(),
             ..self
         }
     }
@@ -254,42 +212,53 @@ impl Moment {
         })
     }
 
-    /// `[nv]` Generalized forces of the actuators.
-    pub fn qfrc_actuator(&self) -> Vec<Var> {
-        self.forward().qfrc_actuator
+    /// `[nv]` Generalized forces of the actuators. Zero where an episode begins.
+    pub fn qfrc_actuator(&self) -> &[Var] {
+        &self.forces.qfrc_actuator
     }
 
     /// `[nbody]` External wrench on each body, from contacts and applied forces: torque about the centre of mass of its
     /// kinematic tree, and force, world axes (`cfrc_ext`). Zero for the world, and where an episode begins.
     pub fn cfrc_ext(&self) -> Vec<Force> {
-        let (model, forward) = (&self.recording.model, self.forward());
         self.about_tree_com(|body, center| {
             if body == 0 {
                 return Force::ZERO;
             }
             let Force { ang, lin } = self.applied.xfrc[body];
             let applied = Force::acting_at(self.com[body] - center, ang, lin);
-            let origin = forward.kinematics.origin[body];
-            let wrench = applied + forward.contact_wrench(model, body, center - origin);
-            select(self.stepped, wrench, Force::ZERO)
+            applied + self.forces.contact[body].about(center - self.origin[body])
         })
     }
 
     /// Wrench of the contacts on a link: torque about the origin of its frame, and force, in its frame's axes. Zero where
     /// an episode begins.
     pub fn contact_wrench(&self, name: &str) -> Force {
-        let (body, forward) = (self.body(name), self.forward());
-        let offset = forward.kinematics.offset[body];
-        let Force { ang, lin } = forward.contact_wrench(&self.recording.model, body, offset);
+        let body = self.body(name);
         let link = &self.links[body];
-        let wrench = Force::new(link.to_body(ang), link.to_body(lin));
-        select(self.stepped, wrench, Force::ZERO)
+        let offset = link.position - self.origin[body];
+        let Force { ang, lin } = self.forces.contact[body].about(offset);
+        Force::new(link.to_body(ang), link.to_body(lin))
     }
 
-    /// Everything that follows from the state and the inputs.
-    fn forward(&self) -> Forward {
+    /// Output of a sensor by name, as many numbers as it has (`sensordata`), cut off as the model says.
+    ///
+    /// What sensors of forces and accelerations give follows from the inputs of this moment, also where an episode
+    /// begins: no controls and no applied forces then.
+    pub fn sensor(&self, name: &str) -> Vec<Var> {
         let (model, physics) = (&self.recording.model, &self.recording.physics);
-        rigid::forward(model, physics, &self.state, &self.ctrl, &self.applied)
+        let sensor = rigid::check_sensors(model).and_then(|()| model.sensor_names.id(name));
+        let (sensor, forward) = match (sensor, &self.forward) {
+            (Ok(sensor), Some(forward)) => (sensor, forward),
+            (sensor, _) => {
+                self.recording.or_fault(sensor, 0);
+                return vec![Var::ZERO];
+            }
+        };
+        let data = stage("sensors", || {
+            rigid::sensordata(model, physics, &self.state, &self.applied, forward)
+        });
+        let first = model.sensor_adr[sensor];
+        data[first..first + model.sensor_dim[sensor]].to_vec()
     }
 
     fn body(&self, name: &str) -> usize {

@@ -22,6 +22,8 @@ pub struct Stats {
     pub terminations: Vec<(String, u64)>,
     /// Worlds that were quarantined.
     pub quarantines: Vec<Quarantine>,
+    /// What could not be computed exactly in worlds that went on, at most one of each cause.
+    pub warnings: Vec<Warning>,
 }
 
 /// A world that was quarantined: it went wrong, and began a new episode alone.
@@ -39,32 +41,59 @@ pub struct Quarantine {
     pub episode: u32,
 }
 
-/// Why a world was quarantined. The discriminants are bits of the status word.
+/// Worlds that went on although something could not be computed exactly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// What it was.
+    pub cause: Cause,
+    /// In how many worlds since the last look.
+    pub worlds: usize,
+    /// In how many control steps of all worlds.
+    pub steps: u64,
+    /// The world in which it was worst.
+    pub worst: usize,
+    /// For [`Cause::Overflow`], the most contacts between links at once; 0 otherwise.
+    pub needed: u32,
+}
+
+/// What went wrong in a world. The discriminants are bits of the status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Cause {
-    /// A number of the action was not finite.
+    /// A number of the action was not finite. The world is quarantined.
     Action = 1,
-    /// A number of `qpos`, `qvel` or `act` was not finite, or above 1e10 in magnitude (MuJoCo's `mjMAXVAL`).
+    /// A number of `qpos`, `qvel` or `act` was not finite, or above 1e10 in magnitude (MuJoCo's `mjMAXVAL`). The world
+    /// is quarantined.
     State = 2,
-    /// The reward was not finite.
+    /// The reward was not finite. The world is quarantined.
     Reward = 4,
-    /// An observation was not finite.
+    /// An observation was not finite. The world is quarantined.
     Observation = 8,
+    /// More contacts between links than there are slots for: the deepest were kept. The world goes on.
+    Overflow = 16,
+    /// The constraint solver gave up before it found the exact minimum. The world goes on.
+    Solver = 32,
 }
 
 impl Cause {
     /// All causes, in the order of their bits.
-    pub const ALL: [Cause; 4] = [
+    pub const ALL: [Cause; 6] = [
         Cause::Action,
         Cause::State,
         Cause::Reward,
         Cause::Observation,
+        Cause::Overflow,
+        Cause::Solver,
     ];
 
     /// The bit of the status word.
     pub const fn bit(self) -> u32 {
         self as u32
+    }
+
+    /// Whether a world in which it happens is quarantined.
+    pub const fn quarantines(self) -> bool {
+        !matches!(self, Cause::Overflow | Cause::Solver)
     }
 
     /// The causes in a status word.
@@ -83,7 +112,39 @@ impl std::fmt::Display for Cause {
             Cause::State => "non-finite or unbounded state",
             Cause::Reward => "non-finite reward",
             Cause::Observation => "non-finite observation",
+            Cause::Overflow => "more contacts between links than slots",
+            Cause::Solver => "constraint solver not converged",
         })
+    }
+}
+
+impl Warning {
+    /// What its number of steps is called among a run's metrics.
+    pub fn metric(&self) -> &'static str {
+        match self.cause {
+            Cause::Overflow => "overflowed",
+            _ => "unsolved",
+        }
+    }
+}
+
+impl std::fmt::Display for Warning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            cause,
+            worlds,
+            steps,
+            worst,
+            needed,
+        } = self;
+        write!(f, "{cause} in {steps} control steps of {worlds} worlds")?;
+        match cause {
+            Cause::Overflow => write!(
+                f,
+                ", up to {needed} at once in world {worst}; the deepest were kept"
+            ),
+            _ => write!(f, ", most often in world {worst}"),
+        }
     }
 }
 

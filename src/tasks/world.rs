@@ -6,14 +6,15 @@
 
 use std::rc::Rc;
 
-use super::moment::{ContactForces, Link, LinkContact, Moment, Site};
+use super::forces::{ContactForce, ContactForces};
+use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
 use crate::math::{Force, Rng, Vec3, random};
-use crate::rigid::{self, Applied, State};
-use crate::trace::{Bits, Carry, Mask, Slot, Var};
+use crate::rigid::{self, Applied, Forces, State};
+use crate::trace::{Bits, Carry, Slot, Var};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
@@ -84,12 +85,12 @@ pub(crate) struct Past {
     pub before: State,
     /// Where the physics evaluated forces last.
     pub evaluated: State,
-    /// What acted on it there.
+    /// The controls that acted on it there.
     pub ctrl: Vec<Var>,
-    /// Likewise.
+    /// What acted on it there from outside.
     pub applied: Applied,
-    /// Whether there was a step: false where an episode begins.
-    pub stepped: Mask,
+    /// The forces that it found; zero where an episode begins, for there was no step.
+    pub forces: Forces,
     /// Over the substeps.
     pub contacts: ContactForces,
 }
@@ -102,7 +103,7 @@ impl Past {
             evaluated: state.clone(),
             ctrl: vec![Var::ZERO; recording.model.nu],
             applied: Applied::none(&recording.model),
-            stepped: Mask::from(false),
+            forces: Forces::none(&recording.model),
             contacts: ContactForces::none(&recording.model),
         }
     }
@@ -114,7 +115,7 @@ impl Carry for Past {
         self.evaluated.slots(visit);
         self.ctrl.slots(visit);
         self.applied.slots(visit);
-        self.stepped.slots(visit);
+        self.forces.slots(visit);
         self.contacts.slots(visit);
     }
 }
@@ -146,7 +147,7 @@ impl<'a> World<'a> {
         action: &'a [Var],
     ) -> Self {
         Self {
-            now: Moment::new(recording, &episode.physics),
+            now: Moment::new(recording, &episode.physics).with_inputs(past),
             recording: Rc::clone(recording),
             episode,
             past,
@@ -170,7 +171,7 @@ impl<'a> World<'a> {
         &self.episode.physics.act
     }
 
-    /// The world as it is now, like the functions below.
+    /// The world as it is now, like the functions below; forces are those under the last substep's controls.
     pub fn now(&self) -> &Moment {
         &self.now
     }
@@ -183,7 +184,8 @@ impl<'a> World<'a> {
     /// The world in the state in which the physics evaluated forces last, before it arrived at the present one: what
     /// `mj_step` leaves in `mjData`. Where an episode begins, as it is now, and no forces are known yet.
     pub fn evaluated(&self) -> Moment {
-        Moment::new(&self.recording, &self.past.evaluated).with_inputs(self.past)
+        let evaluated = Moment::new(&self.recording, &self.past.evaluated);
+        evaluated.with_inputs(self.past).with_forces(self.past)
     }
 
     /// A link by its body's name.
@@ -256,9 +258,68 @@ impl<'a> World<'a> {
     }
 
     /// What contacts did to a link since the control step began; nothing where an episode begins.
-    pub fn contact(&self, name: &str) -> LinkContact {
-        let body = self.recording.model.body_names.id(name);
+    pub fn contact(&self, link: &str) -> ContactForce {
+        let body = self.recording.model.body_names.id(link);
         self.past.contacts.of(self.recording.or_fault(body, 0))
+    }
+
+    /// What contacts with another link did to a link since the control step began; nothing where an episode begins.
+    /// `"world"` stands for the geoms of `<worldbody>` itself.
+    ///
+    /// ```no_run
+    /// # use manyworlds::tasks::World;
+    /// # use manyworlds::trace::Mask;
+    /// # fn landed(w: &World) -> Mask {
+    /// let foot = w.contact_between("foot", "world");
+    /// // In some substep the ground pushed the foot with more than 1 N; `foot.force` is the mean over the substeps.
+    /// foot.max.gt(1.0)
+    /// # }
+    /// ```
+    pub fn contact_between(&self, link: &str, other: &str) -> ContactForce {
+        let names = &self.recording.model.body_names;
+        self.between([link, other].map(|name| names.id(name)), |on, from| {
+            let error = |error: Error| error.context(format!("links `{link}` and `{other}`"));
+            self.past.contacts.of_links(on, from).map_err(error)
+        })
+    }
+
+    /// What contacts with another geom did to a geom since the control step began; nothing where an episode begins.
+    pub fn geom_contact(&self, geom: &str, other: &str) -> ContactForce {
+        let names = &self.recording.model.geom_names;
+        self.between([geom, other].map(|name| names.id(name)), |on, from| {
+            let error = |error: Error| error.context(format!("geoms `{geom}` and `{other}`"));
+            self.past.contacts.of_geoms(on, from).map_err(error)
+        })
+    }
+
+    /// The contact force of two ids, or nothing and a fault.
+    fn between(
+        &self,
+        [on, from]: [Result<usize>; 2],
+        find: impl FnOnce(usize, usize) -> Result<ContactForce>,
+    ) -> ContactForce {
+        let found = on.and_then(|on| find(on, from?));
+        let nothing = ContactForce {
+            force: Vec3::ZERO,
+            max: Var::ZERO,
+        };
+        self.recording.or_fault(found, nothing)
+    }
+
+    /// Output of a sensor by name in the present state, as many numbers as it has (`sensordata`), cut off as the model
+    /// says. Sensors of forces and accelerations read what the last substep's controls do in this state; no controls act
+    /// where an episode begins and in [`Task::actuate`](super::Task::actuate). MuJoCo's own are those of the state before:
+    /// [`Moment::sensor`] of [`World::evaluated`].
+    ///
+    /// ```no_run
+    /// # use manyworlds::tasks::{Terms, World};
+    /// # fn terms(w: &World, t: &mut Terms) {
+    /// // <sensor><gyro name="gyro" site="imu"/></sensor>
+    /// t.observe("turning", w.sensor("gyro"));
+    /// # }
+    /// ```
+    pub fn sensor(&self, name: &str) -> Vec<Var> {
+        self.now.sensor(name)
     }
 
     /// A site by name.

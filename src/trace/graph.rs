@@ -141,10 +141,12 @@ pub enum Function {
     Log,
     Tanh,
     Pow,
+    Epsilon,
 }
 
 impl Function {
-    /// The value in double precision; the second argument counts for `Atan2` (x) and `Pow` (the exponent) only.
+    /// The value in double precision; the second argument counts for `Atan2` (x) and `Pow` (the exponent) only, and
+    /// none for `Epsilon`.
     pub fn evaluate(self, a: f64, b: f64) -> f64 {
         match self {
             Function::Sin => a.sin(),
@@ -158,6 +160,7 @@ impl Function {
             Function::Log => a.ln(),
             Function::Tanh => a.tanh(),
             Function::Pow => a.powf(b),
+            Function::Epsilon => f64::EPSILON,
         }
     }
 }

@@ -38,6 +38,7 @@ mod interpret;
 mod layout;
 mod record;
 mod region;
+mod sink;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -49,7 +50,7 @@ pub use interpret::{HostMemory, Real};
 pub use layout::{Buffer, BufferId, Field, Kind, Layout};
 pub use record::{Options, record, record_with, stage};
 pub use region::{Carry, Slot, repeat, select, when};
-pub use value::{Bits, Mask, Var, exactly};
+pub use value::{Bits, Mask, Var, epsilon, exactly};
 pub use wgsl::WORKGROUP_SIZE;
 
 /// Run-time values that a launch can give a kernel.

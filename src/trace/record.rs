@@ -96,11 +96,14 @@ pub fn record_with(options: Options, name: &str, layout: &Layout, body: impl FnO
     }
     let guard = Guard;
     body();
-    let graph = RECORDER
+    let mut graph = RECORDER
         .take()
         .expect("the recording that began above")
         .graph;
     drop(guard);
+    if options.fold {
+        graph.sink();
+    }
     graph
 }
 

@@ -188,6 +188,51 @@ fn what_a_branch_computes_stays_inside_it() {
     );
 }
 
+/// What only a branch reads goes into it, through branches within, but not into loops, and not what others read too.
+#[test]
+fn what_only_a_branch_reads_sinks_into_it() {
+    let board = Board::new();
+    let graph = record("sink", &board.layout, || {
+        let (x, y) = (board.input.load(0), board.input.load(1));
+        let (only, looped, shared) = ((x + 3.0).sqrt(), (x + 5.0).sqrt(), (x + 7.0).sqrt());
+        let chosen = when(x.gt(0.0), y, |y| {
+            let inner = when(y.gt(1.0), y, |y| y + only);
+            repeat(
+                2u32,
+                inner,
+                |_| true.into(),
+                |sum, i| sum + looped * i.to_var() + shared,
+            )
+        });
+        board.output.store(0, chosen);
+        board.output.store(1, shared);
+    });
+    let wgsl = graph.wgsl();
+    let depth = |constant: &str| {
+        let line = wgsl.lines().find(|line| line.contains(constant)).unwrap();
+        line.len() - line.trim_start().len()
+    };
+    assert_eq!(
+        [depth("7.0f"), depth("5.0f"), depth("3.0f")],
+        [2, 4, 6],
+        "{wgsl}"
+    );
+    let expected = |x: f32, y: f32| {
+        let inner = if y > 1.0 { y + (x + 3.0).sqrt() } else { y };
+        let sum = inner + (x + 5.0).sqrt() + 2.0 * (x + 7.0).sqrt();
+        [if x > 0.0 { sum } else { y }, (x + 7.0).sqrt()]
+    };
+    for (x, y) in [(1.0, 2.0), (1.0, 0.5), (-1.0, 2.0)] {
+        let seen = board.run(&graph, [x.into(), y.into(), 0.0, 0.0]);
+        for (seen, expected) in seen.iter().zip(expected(x, y)) {
+            assert!(
+                (seen - f64::from(expected)).abs() < 1e-6,
+                "{seen} {expected}"
+            );
+        }
+    }
+}
+
 #[test]
 fn dead_code_and_dead_carries_are_not_printed() {
     let board = Board::new();

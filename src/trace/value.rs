@@ -381,6 +381,20 @@ pub fn exactly(function: Function, arguments: &[Var], plain: impl FnOnce() -> Va
     ))
 }
 
+/// The distance from 1 to the next number in the arithmetic that a graph runs in: `f32::EPSILON` on the device, and on
+/// the host the interpreter's own. What ends an iteration that any precision should finish as well as it can.
+pub fn epsilon() -> Var {
+    let (none, plain) = (Var::ZERO, Var::from(f64::from(f32::EPSILON)));
+    Var::node(record::intern(
+        Op::Exact {
+            function: Function::Epsilon,
+            arguments: [none.id(), none.id()],
+            plain: plain.id(),
+        },
+        Type::Float,
+    ))
+}
+
 impl Neg for Var {
     type Output = Var;
     fn neg(self) -> Var {

@@ -76,6 +76,18 @@ impl Reader {
         Ok(array.into_raw_vec_and_offset().0)
     }
 
+    /// Shape and values, in row-major order, of an array of any number of dimensions.
+    pub(crate) fn array<T: ndarray_npy::ReadableElement + Clone>(
+        &mut self,
+        name: &str,
+    ) -> Result<(Vec<usize>, Vec<T>)> {
+        let array: ArrayD<T> = self
+            .npz
+            .by_name(name)
+            .map_err(|error| Error::invalid(error).context(name).context(&self.place))?;
+        Ok((array.shape().to_vec(), array.iter().cloned().collect()))
+    }
+
     pub(crate) fn scalar<T: ndarray_npy::ReadableElement + Copy>(
         &mut self,
         name: &str,

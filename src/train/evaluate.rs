@@ -31,7 +31,6 @@ pub struct EvalReport {
     /// Episodes not counted because their world failed.
     pub quarantined: usize,
     /// Returns in the order of worlds.
-    #[serde(skip)]
     pub returns: Vec<f64>,
 }
 
@@ -60,6 +59,13 @@ pub fn evaluate(
             "the policy sees {} numbers, the task gives {}",
             policy.spec.policy_dim()?,
             environment.spec().policy_dim()?
+        )));
+    }
+    if environment.spec().action_dim() != policy.spec.action_dim() {
+        return Err(Error::invalid(format!(
+            "the policy has {} actions, the task {}",
+            policy.spec.action_dim(),
+            environment.spec().action_dim()
         )));
     }
     let worlds = environment.num_envs();

@@ -37,7 +37,7 @@ pub mod worlds;
 pub use config::Config;
 pub use environment::{Environment, EpisodeStats, Observations, Spec, Step};
 pub use evaluate::{EvalReport, Recording, evaluate};
-pub use export::export;
+pub use export::{export, import};
 pub use layers::{Layers, Origin};
 pub use policy::Policy;
 pub use trainer::{Options, Outcome, Start, resume_layers, train};

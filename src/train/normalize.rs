@@ -7,7 +7,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 /// Added to the variance: an observation that never moved stays zero instead of being blown up.
-const EPSILON: f64 = 1e-8;
+pub(super) const EPSILON: f64 = 1e-8;
 
 /// Count, mean and variance per column, in double precision on the host.
 #[derive(Clone, Debug, PartialEq)]

@@ -28,6 +28,8 @@ pub struct Policy {
     pub normalizer: Normalizer,
     /// Logarithm of the exploration's standard deviation, `[1, A]`.
     pub log_std: Tensor<2>,
+    /// Actions are limited to ± this, where a policy from elsewhere was trained so; this crate's are not.
+    pub limit: Option<f64>,
     /// What it observes and controls.
     pub spec: Spec,
 }
@@ -39,6 +41,7 @@ impl Policy {
             network: ppo.network.actor.valid(),
             normalizer: ppo.obs_normalizer.clone(),
             log_std: ppo.network.log_std().inner(),
+            limit: None,
             spec: spec.clone(),
         }
     }
@@ -56,7 +59,11 @@ impl Policy {
 
     /// The mean action, `[N, D]` to `[N, A]`: no exploration.
     pub fn act(&self, obs: Tensor<2>) -> Tensor<2> {
-        self.network.forward(self.normalizer.apply(obs))
+        let actions = self.network.forward(self.normalizer.apply(obs));
+        match self.limit {
+            Some(limit) => actions.clamp(-limit, limit),
+            None => actions,
+        }
     }
 }
 

@@ -346,7 +346,7 @@ fn table(config: &Config) -> Result<toml::Table> {
 mod tests {
     use super::*;
     use crate::train::evaluate::evaluate;
-    use crate::train::export::export;
+    use crate::train::export::{export, import};
     use crate::train::layers::Origin;
     use crate::train::policy::Policy;
     use crate::train::problems::{CartPole, Problem};
@@ -504,6 +504,9 @@ mod tests {
         assert_eq!(reports[0].episodes, 20);
 
         let [description, numbers] = export(&policy, &dir.path().join("out/policy.npz")).unwrap();
+        let imported = import(&description, &Device::flex()).unwrap();
+        let report = evaluate(&mut problem(), &imported, 20, 5, None).unwrap();
+        assert_eq!(report, reports[0]);
         let description: serde_json::Value =
             serde_json::from_slice(&std::fs::read(description).unwrap()).unwrap();
         assert_eq!(description["network"]["layers"], 3);

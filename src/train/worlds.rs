@@ -4,7 +4,7 @@
 //! device copies them into place, and observations are taken from the arena through a view. Where the learner computes
 //! on the processor, a step makes one explicit copy each way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -81,6 +81,8 @@ pub struct Worlds {
     env: VecEnv,
     learner: Learner,
     spec: Spec,
+    /// Warnings that were said.
+    warned: BTreeSet<&'static str>,
 }
 
 impl Worlds {
@@ -97,6 +99,7 @@ impl Worlds {
             spec: spec_of(&env),
             env,
             learner: learner.clone(),
+            warned: BTreeSet::new(),
         })
     }
 
@@ -281,15 +284,14 @@ impl Environment for Worlds {
             .sum();
         metrics.insert("quarantined".into(), f64::from(quarantines));
         for quarantine in stats.quarantines.iter().take(3) {
-            let causes: Vec<String> = quarantine.causes.iter().map(ToString::to_string).collect();
-            eprintln!(
-                "warning: world {} was quarantined {}×, last at step {} of its episode {}: {}",
-                quarantine.world,
-                quarantine.count,
-                quarantine.step,
-                quarantine.episode,
-                causes.join(", ")
-            );
+            eprintln!("warning: {quarantine}");
+        }
+        for warning in &stats.warnings {
+            let name = warning.metric();
+            metrics.insert(name.into(), warning.steps as f64);
+            if self.warned.insert(name) {
+                eprintln!("warning: {warning} (said once; metrics count {name} steps)");
+            }
         }
         Ok(EpisodeStats {
             count: stats.episodes,

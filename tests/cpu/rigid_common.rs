@@ -39,6 +39,7 @@ pub(crate) struct Recorded {
     pub(crate) xpos: Field,
     pub(crate) xquat: Field,
     pub(crate) converged: Field,
+    pub(crate) iterations: Field,
     pub(crate) qfrc_constraint: Field,
     /// Per possible contact: detected (0 or 1), geoms, distance, position, frame, force.
     pub(crate) contacts: Field,
@@ -65,6 +66,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
     let qfrc_constraint = field("qfrc_constraint", model.nv);
     let contacts = field("contacts", CONTACT * rigid::contact_count(model));
     let converged = layout.field(integers, "converged", 1);
+    let iterations = layout.field(integers, "iterations", 1);
     let ncon = layout.field(integers, "ncon", 1);
     let graph = trace::record("substep", &layout, || {
         let wrench = |body: usize| {
@@ -95,9 +97,10 @@ pub(crate) fn record(model: &Model) -> Recorded {
         }
         let flag = trace::select(out.start.converged, trace::Bits::from(1), trace::Bits::ZERO);
         converged.store_bits(0, flag);
+        iterations.store_bits(0, out.start.iterations);
         qfrc_constraint.store_all(&out.start.qfrc_constraint);
         ncon.store_bits(0, out.start.ncon());
-        for (k, contact) in out.start.contacts.iter().enumerate() {
+        for (k, contact) in out.start.contacts().iter().enumerate() {
             let mut record = vec![trace::select(
                 contact.detected,
                 trace::Var::ONE,
@@ -122,6 +125,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
         xpos,
         xquat,
         converged,
+        iterations,
         qfrc_constraint,
         contacts,
         ncon,

@@ -5,6 +5,7 @@ use manyworlds::math::Vec3;
 use manyworlds::model::{Integrator, Model};
 use manyworlds::rigid::{self, Applied, Parameters, StateFields};
 use manyworlds::scene::mjcf;
+use manyworlds::tasks::Registry;
 use manyworlds::trace::{self, Carry, Field, Graph, HostMemory, Kind, Layout, Slot, Var};
 
 use crate::rigid_common::model;
@@ -47,6 +48,23 @@ fn operation_counts() {
         model.opt.flags.limit = false;
         assert_eq!(operations(&model), without, "{name} without limits");
     }
+}
+
+/// The same for models with contacts: gymnasium's ant and hopper as the tasks have them, and a humanoid.
+#[test]
+fn operation_counts_with_contacts() {
+    let task = |name: &str| {
+        Registry::builtin()
+            .load(name)
+            .expect("it is built in")
+            .model
+    };
+    let counts = [
+        operations(&task("ant")),
+        operations(&task("hopper")),
+        operations(&model("humanoid_contact")),
+    ];
+    assert_eq!(counts, [11453, 3309, 49300], "one round of the solver");
 }
 
 /// Bodies that are welded together cost as much as one body.

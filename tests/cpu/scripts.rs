@@ -92,6 +92,62 @@ fn an_exported_policy_acts_in_gymnasium() {
     fs::remove_dir_all(folder).unwrap();
 }
 
+/// A policy that does nothing, in dm_control: episodes of the right length and reward, begun as there and as here.
+#[test]
+fn an_exported_policy_acts_in_dm_control() {
+    let folder = scratch("dm-eval");
+    let mut arrays = NpzWriter::new(fs::File::create(folder.join("policy.npz")).unwrap());
+    let zeros = |shape: &[usize]| ArrayD::<f32>::zeros(shape);
+    arrays.add_array("obs_mean", &zeros(&[17])).unwrap();
+    arrays
+        .add_array("obs_scale", &(zeros(&[17]) + 1.0))
+        .unwrap();
+    arrays.add_array("weight_0", &zeros(&[17, 6])).unwrap();
+    arrays.add_array("bias_0", &zeros(&[6])).unwrap();
+    arrays.finish().unwrap();
+    let action = json!({ "name": "motor", "scale": 1.0, "offset": 0.0 });
+    let policy = json!({
+        "format": "manyworlds-policy-1",
+        "task": "cheetah_run",
+        "arrays": "policy.npz",
+        "control_dt": 0.01,
+        "observation": { "dim": 17, "terms": [{ "name": "state", "dim": 17, "scale": 1.0 }], "clip": null },
+        "actions": vec![action; 6],
+        "network": { "layers": 1, "activation": "linear" },
+    });
+    let path = folder.join("policy.json");
+    fs::write(&path, policy.to_string()).unwrap();
+    let arguments = [path.to_str().unwrap(), "--episodes", "1", "--unsettled"];
+    let reports: Vec<_> = [3, 4]
+        .iter()
+        .filter_map(|count| oracle::run("gym_eval.py", &arguments[..*count]))
+        .collect();
+    if let [settled, unsettled] = reports.as_slice() {
+        assert_eq!(settled["mean_length"], json!(1000.0));
+        assert_eq!(unsettled["mean_length"], json!(1000.0));
+        let earned = |report: &serde_json::Value| report["mean_return"].as_f64().unwrap();
+        // Who lies still after settling earns nothing; a fall moves the centre of mass a little.
+        assert!(earned(settled) < 1.0, "{}", earned(settled));
+        let fall = earned(unsettled);
+        assert!(earned(settled) < fall && fall < 50.0, "{fall}");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// The worlds that `examples/mujoco_worlds.rs` learns from are gymnasium's.
+#[test]
+fn worlds_in_a_pipe_are_gymnasiums() {
+    for env in ["Hopper-v5", "HalfCheetah-v5", "Walker2d-v5"] {
+        let Some(report) = oracle::run("worlds.py", &[env, "4", "--threads", "1", "--check"])
+        else {
+            return;
+        };
+        let largest = report["largest"].as_f64().unwrap();
+        // The same operations of the same program: rounding of sums at most.
+        assert!(largest < 1e-12, "{env}: {largest}");
+    }
+}
+
 #[test]
 fn the_speed_of_mujoco_is_measured() {
     let folder = scratch("rollout-bench");

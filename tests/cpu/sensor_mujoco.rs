@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use manyworlds::env::{Physics, Precision, Target};
 use manyworlds::math::{Force, Vec3};
-use manyworlds::model::{Model, Sensor};
+use manyworlds::model::{Cone, Model, Sensor};
 use manyworlds::rigid::{self, Applied, Bodies, Parameters, StateFields};
 use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
 use serde_json::Value;
@@ -153,7 +153,11 @@ fn compare(names: &[&str], flags: &[&str]) -> Option<Vec<u64>> {
     let reference = oracle::run("sensors.py", &args)?;
     let mut contacts = Vec::new();
     for (name, reference) in names.iter().zip(reference.as_array().expect("models")) {
-        let sensed = record(&model(name));
+        let mut model = model(name);
+        if flags.contains(&"--elliptic") {
+            model.opt.cone = Cone::Elliptic;
+        }
+        let sensed = record(&model);
         let mut exact = sensed.run::<f64>(reference);
         let mut single = sensed.run::<f32>(reference);
         for &(quantity, field) in &sensed.outputs {
@@ -196,6 +200,14 @@ fn sensors_match_mujoco() {
 #[test]
 fn sensors_match_mujoco_in_contact() {
     if let Some(contacts) = compare(&["sensors"], &["--near"]) {
+        assert!(contacts[0] > 300, "{} contacts prove little", contacts[0]);
+    }
+}
+
+/// Touch sensors and what bodies get from contacts, with elliptic cones.
+#[test]
+fn sensors_match_mujoco_with_elliptic_cones() {
+    if let Some(contacts) = compare(&["sensors"], &["--near", "--elliptic"]) {
         assert!(contacts[0] > 300, "{} contacts prove little", contacts[0]);
     }
 }

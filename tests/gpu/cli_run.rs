@@ -107,6 +107,42 @@ fn rollouts_on_the_device_agree_with_the_host() {
     assert!(moved.iter().any(|angle| angle.abs() > 0.1), "nothing moved");
 }
 
+/// A ball that comes to rest on the floor: one contact, which carries its weight.
+#[test]
+fn rollout_records_contacts() {
+    if gpu::context().is_none() {
+        return;
+    }
+    let folder = Folder::new("cli-contacts");
+    let floor = r#"<geom type="plane" size="1 1 1"/>"#;
+    let ball = r#"<body pos="0 0 0.15"><freejoint/><geom size="0.1" mass="2"/></body>"#;
+    let xml = format!("<mujoco><worldbody>{floor}{ball}</worldbody></mujoco>");
+    folder.write("ball.xml", &xml);
+    for backend in ["host", "gpu"] {
+        let run = ["rollout", "ball.xml", "--steps", "1000", "--every", "500"];
+        let record = ["--backend", backend, "--out", "ball.npz"];
+        succeeds(&folder, &[&run[..], &record].concat());
+        let ncon = array::<u32>(&folder, "ball.npz", "ncon");
+        assert_eq!(ncon.iter().collect::<Vec<_>>(), [&0, &1, &1], "{backend}");
+        let wrench: Vec<f64> = match backend {
+            "host" => array::<f64>(&folder, "ball.npz", "cfrc_ext")
+                .into_iter()
+                .collect(),
+            _ => array::<f32>(&folder, "ball.npz", "cfrc_ext")
+                .into_iter()
+                .map(f64::from)
+                .collect(),
+        };
+        // [moment][body][6], the world first: nothing acts on it that is told, nor on the ball in the air.
+        assert_eq!(wrench.len(), 3 * 2 * 6);
+        assert!(wrench[..18].iter().all(|number| *number == 0.0));
+        let expected = [0.0, 0.0, 0.0, 0.0, 0.0, 2.0 * 9.81];
+        for (seen, expected) in wrench[30..].iter().zip(expected) {
+            assert!((seen - expected).abs() < 1e-3, "{backend}: {wrench:?}");
+        }
+    }
+}
+
 #[test]
 fn info_counts_what_a_task_and_a_model_cost() {
     if gpu::context().is_none() {

@@ -13,6 +13,7 @@ mod collision_device;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;
+mod env_overflow;
 mod env_physics;
 mod env_quarantine;
 mod env_support;
@@ -22,6 +23,7 @@ mod gpu_context;
 mod gpu_kernel;
 mod math_device;
 mod rigid_device;
+mod scene_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
 mod trace_device;

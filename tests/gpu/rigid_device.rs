@@ -13,13 +13,14 @@ use serde_json::Value;
 use crate::common::gpu;
 use crate::oracle;
 
-const MODELS: [&str; 6] = [
+const MODELS: [&str; 7] = [
     "pendulum",
     "double_pendulum",
     "cartpole",
     "ant_tree",
     "humanoid_tree",
     "ball_chain",
+    "four_bar",
 ];
 
 fn model(path: &str) -> Arc<Model> {

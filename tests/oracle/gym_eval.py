@@ -1,17 +1,24 @@
-"""Runs policies that manyworlds exported in gymnasium, physics and all: do they hold up outside of our simulator?
+"""Runs policies that manyworlds exported in gymnasium or dm_control, physics and all: do they hold up outside?
 
     python gym_eval.py POLICY.json... [--env NAME] [--episodes 20] [--seed 0] [--against EVALUATION.json...]
 
 POLICY.json is what `manyworlds export DIR --out POLICY` wrote, with the POLICY.npz beside it; the format is described in
 src/train/export.rs. The policy's observation terms, in order, are the environment's observation (for InvertedPendulum:
-qpos, then qvel), each multiplied by its scale; its actions are controls, limited to the action space. The environment is
-the one whose rules the policy's task has, unless --env names it; reward, termination and time limit are its own. Episode
-e starts from seed + e, and acts without exploration noise.
+qpos, then qvel), each multiplied by its scale; its actions are controls. The environment is the one whose rules the
+policy's task has, unless --env names it (dm_control's as DOMAIN/TASK); reward, termination and time limit are its own.
+Episode e starts from seed + e, and acts without exploration noise.
+
+Actions go to the environment as they are: MuJoCo limits controls, but costs see them unlimited, here and there. With
+--clip they are limited to the action space first, as the wrappers of other learners do.
+
+dm_control's cheetah settles for 2 s before its episodes begin, with no action; the task here does not. --unsettled skips
+that there, for a comparison of the same episodes.
 
 Several policies are those of several training seeds. Prints one line of JSON: per policy and over all episodes the mean
 return, its standard deviation, and a 95 % interval of the mean (percentiles of 10,000 bootstrap samples, of each policy's
 episodes). --against takes the evaluation.json of each policy's run, in the same order, and adds what is left of our
-simulator's mean return: the difference with its interval, and relative to ours.
+simulator's mean return: the difference with its interval, and relative to ours. sim_to_sim.py does all of that for the
+runs of several tasks.
 """
 
 import argparse
@@ -31,6 +38,9 @@ ENVIRONMENTS = {
     "walker2d": "Walker2d-v5",
     "ant": "Ant-v5",
     "humanoid": "Humanoid-v5",
+    "cartpole_swingup": "cartpole/swingup",
+    "cheetah_run": "cheetah/run",
+    "walker_walk": "walker/walk",
 }
 SAMPLES = 10_000
 ACTIVATIONS = {
@@ -58,6 +68,7 @@ class Policy:
             count = self.description["network"]["layers"]
             self.layers = [(arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in range(count)]
         self.clip = self.description["observation"]["clip"]
+        self.limit = self.description["network"].get("limit")
         self.activation = ACTIVATIONS[self.description["network"]["activation"]]
         terms = self.description["observation"]["terms"]
         self.term_scale = np.repeat([term["scale"] for term in terms], [term["dim"] for term in terms])
@@ -73,37 +84,92 @@ class Policy:
             x = x @ weight + bias
             if i + 1 < len(self.layers):
                 x = self.activation(x)
+        if self.limit is not None:
+            x = np.clip(x, -self.limit, self.limit)
         return self.action_offset + self.action_scale * x
 
 
-def episode(env, policy, seed):
+class Gymnasium:
+    """An environment of gymnasium: every episode begins with `reset` and goes on with `step`."""
+
+    def __init__(self, name):
+        import gymnasium
+
+        self.env = gymnasium.make(name, disable_env_checker=True)
+        self.observation_size, self.dt = self.env.observation_space.shape[0], self.env.unwrapped.dt
+        self.low, self.high = self.env.action_space.low, self.env.action_space.high
+
+    def reset(self, seed):
+        return self.env.reset(seed=seed)[0]
+
+    def step(self, action):
+        """The next observation, the reward, and whether the episode is over."""
+        observation, reward, terminated, truncated, _ = self.env.step(action)
+        return observation, reward, terminated or truncated
+
+
+class Suite:
+    """The same of dm_control's suite."""
+
+    def __init__(self, name, unsettled):
+        from dm_control import suite
+
+        self.names = name.split("/")
+        self.load = lambda seed: suite.load(*self.names, task_kwargs={"random": seed})
+        self.unsettled = unsettled
+        self.env = self.load(0)
+        self.observation_size = sum(int(np.prod(spec.shape)) for spec in self.env.observation_spec().values())
+        self.dt = self.env.control_timestep()
+        self.low, self.high = self.env.action_spec().minimum, self.env.action_spec().maximum
+
+    def reset(self, seed):
+        self.env.task.random.seed(seed)
+        step = self.env.physics.step
+        if self.unsettled:
+            self.env.physics.step = lambda nstep=1: None
+        try:
+            return self.flat(self.env.reset())
+        finally:
+            self.env.physics.step = step
+
+    def step(self, action):
+        """The next observation, the reward, and whether the episode is over."""
+        time = self.env.step(action)
+        return self.flat(time), time.reward, time.last()
+
+    @staticmethod
+    def flat(time):
+        return np.concatenate([np.ravel(values) for values in time.observation.values()])
+
+
+def episode(env, policy, seed, clip=False):
     """The return and the length of one episode."""
-    observation, _ = env.reset(seed=seed)
+    observation = env.reset(seed)
     total, length, done = 0.0, 0, False
     while not done:
-        action = np.clip(policy.controls(observation), env.action_space.low, env.action_space.high)
-        observation, reward, terminated, truncated, _ = env.step(action.astype(env.action_space.dtype))
-        total, length, done = total + float(reward), length + 1, terminated or truncated
+        action = policy.controls(observation)
+        if clip:
+            action = np.clip(action, env.low, env.high)
+        observation, reward, done = env.step(action)
+        total, length = total + float(reward), length + 1
     return total, length
 
 
-def open_environment(name, policy):
+def open_environment(name, policy, unsettled=False):
     """The environment, whose shapes and time step are the policy's."""
-    import gymnasium
-
     try:
-        env = gymnasium.make(name)
-    except gymnasium.error.Error as error:
+        env = Suite(name, unsettled) if "/" in name else Gymnasium(name)
+    except Exception as error:
         fail(f"--env {name}: {error}")
-    shapes = (env.observation_space.shape, env.action_space.shape)
-    if shapes != (policy.term_scale.shape, policy.action_scale.shape):
+    shapes = (env.observation_size, len(env.low))
+    if shapes != (len(policy.term_scale), len(policy.action_scale)):
         fail(
             f"{name} observes and accepts {shapes[0]} and {shapes[1]} numbers, "
-            f"the policy {policy.term_scale.shape} and {policy.action_scale.shape}"
+            f"the policy {len(policy.term_scale)} and {len(policy.action_scale)}"
         )
     dt = policy.description["control_dt"]
-    if abs(env.unwrapped.dt - dt) > 1e-6:
-        fail(f"{name} acts every {env.unwrapped.dt} s, the policy every {dt} s")
+    if abs(env.dt - dt) > 1e-6:
+        fail(f"{name} acts every {env.dt} s, the policy every {dt} s")
     return env
 
 
@@ -135,6 +201,8 @@ def main():
     parser.add_argument("--env", help="else the one whose rules the task has")
     parser.add_argument("--episodes", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--clip", action="store_true", help="limit actions to the action space")
+    parser.add_argument("--unsettled", action="store_true", help="no settling before an episode of dm_control")
     parser.add_argument("--against", nargs="+", metavar="EVALUATION.json", default=[])
     args = parser.parse_args()
     if args.episodes < 1:
@@ -165,9 +233,8 @@ def main():
     rng = np.random.default_rng(0)
     returns, lengths, rows = [], [], []
     for path, policy in zip(args.policies, policies):
-        env = open_environment(name, policy)
-        earned, steps = zip(*(episode(env, policy, args.seed + e) for e in range(args.episodes)))
-        env.close()
+        env = open_environment(name, policy, args.unsettled)
+        earned, steps = zip(*(episode(env, policy, args.seed + e, args.clip) for e in range(args.episodes)))
         returns.append(np.array(earned))
         lengths.extend(steps)
         rows.append({"policy": path, **summary(returns[-1:], rng), "mean_length": float(np.mean(steps))})

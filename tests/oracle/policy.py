@@ -43,7 +43,8 @@ class Policy:
             x = x @ self.arrays[f"weight_{i}"] + self.arrays[f"bias_{i}"]
             if i + 1 < layers:
                 x = self.activation(x)
-        return x
+        limit = self.about["network"].get("limit")
+        return x if limit is None else np.clip(x, -limit, limit)
 
     def control(self, obs):
         """What the actuators receive."""

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::gpu::{Arenas, Context, Kernel, Recorder};
 use crate::model::Model;
-use crate::rigid::{self, Applied, Parameters, StateFields};
+use crate::rigid::{self, Applied, Parameters, State, StateFields};
 use crate::trace::{self, Bits, Field, Graph, HostMemory, Kind, Layout, Mask, select};
 
 use super::contacts::{NUMBERS, Touch};
@@ -70,10 +70,16 @@ impl Stages {
         let converged = layout.field(bits, "converged", 1);
         let mut geoms = Vec::new();
         let graph = trace::record("forward", &layout, || {
+            let start = State::initial(model);
+            let now = State {
+                mocap_pos: start.mocap_pos,
+                mocap_quat: start.mocap_quat,
+                ..state.load()
+            };
             let out = rigid::forward(
                 model,
                 &Parameters::constant(model),
-                &state.load(),
+                &now,
                 &ctrl.load_all(),
                 &Applied::none(model),
             );
@@ -84,14 +90,14 @@ impl Stages {
                 xquat.slice(4 * body, 4).store_all(&quat);
             }
             qacc.store_all(&out.qacc);
-            for (i, contact) in out.contacts.iter().enumerate() {
+            for (i, contact) in out.contacts().iter().enumerate() {
                 let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
                 let numbers = [&[contact.distance][..], &pos, &normal].concat();
                 touches.slice(NUMBERS * i, NUMBERS).store_all(&numbers);
                 included.store_bits(i, flag(contact.included));
             }
             converged.store_bits(0, flag(out.converged));
-            geoms = out.contacts.iter().map(|contact| contact.geoms).collect();
+            geoms = out.contacts().iter().map(|contact| contact.geoms).collect();
         });
         Ok(Self {
             graph,
@@ -248,7 +254,7 @@ fn points(model: &Model, layout: &Layout, state: StateFields) -> usize {
             &ctrl,
             &Applied::none(model),
         );
-        points = out.contacts.len();
+        points = out.contacts().len();
     });
     points
 }

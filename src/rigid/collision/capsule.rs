@@ -1,8 +1,8 @@
 //! Two capsules.
 
-use super::sphere::Ball;
+use super::sphere::{Ball, SQUARED_NOISE};
 use super::{Point, Shape};
-use crate::trace::{Var, when};
+use crate::trace::{Var, select, when};
 
 /// Squared sine of the angle below which two capsules are parallel.
 const PARALLEL: f64 = 1e-8;
@@ -45,6 +45,10 @@ pub(super) fn capsule(a: &Shape, b: &Shape) -> [Point; 2] {
         let (ball_a, ball_b) = balls((high, on_b(high)));
         ((low, on_b(low)), ball_a.touch(ball_b))
     });
+    // Rounding moves the place where segments cross by its part of their coordinates over the squared sine, and so the
+    // balls there apart by that part over the sine.
+    let scale = a.pos.norm_squared() + b.pos.norm_squared() + half_a.square() + half_b.square();
+    let noise = SQUARED_NOISE * scale / select(parallel, Var::ONE, squared_sine);
     let (on_a, on_b) = balls(first);
-    [on_a.touch(on_b), second]
+    [on_a.touch_beyond(on_b, noise), second]
 }

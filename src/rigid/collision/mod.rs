@@ -58,7 +58,7 @@ pub struct Point {
 
 impl Point {
     /// A point with the frame that MuJoCo gives a normal alone (`mju_makeFrame`).
-    fn new(distance: Var, pos: Vec3, normal: Vec3) -> Self {
+    pub(super) fn new(distance: Var, pos: Vec3, normal: Vec3) -> Self {
         Self {
             distance,
             pos,

@@ -6,6 +6,9 @@ use super::{Point, Shape};
 use crate::math::{MIN_VALUE, Vec3};
 use crate::trace::{Var, select, when};
 
+/// The square of the part of their coordinates by which `f32` may misplace two points against one another.
+pub(super) const SQUARED_NOISE: f64 = 1e-13;
+
 /// A ball somewhere on a shape, which touches by its surface.
 #[derive(Clone, Copy)]
 pub(super) struct Ball {
@@ -28,10 +31,21 @@ impl Ball {
     /// Where two balls touch. Balls with the same centre touch across their shapes' axes, or along X where those are
     /// parallel.
     pub(super) fn touch(self, other: Self) -> Point {
+        let scale = self.pos.norm_squared() + self.radius.square();
+        self.touch_beyond(other, SQUARED_NOISE * scale)
+    }
+
+    /// The same, where centres that are nearer than the root of `squared_noise`, m², have no direction from one to the
+    /// other.
+    ///
+    /// Links that meet in a joint have such balls by construction, and rounding leaves them apart. MuJoCo, in `f64`,
+    /// draws the line at 1e-15 m.
+    pub(super) fn touch_beyond(self, other: Self, squared_noise: Var) -> Point {
         let apart = other.pos - self.pos;
         let length = apart.norm();
         let normal = apart * length.max(MIN_VALUE).recip();
-        let normal = when(length.lt(MIN_VALUE), normal, |_| {
+        let concentric = apart.norm_squared().le(squared_noise);
+        let normal = when(concentric, normal, |_| {
             self.axis.cross(other.axis).normalize().0
         });
         let distance = length - self.radius - other.radius;

@@ -56,6 +56,11 @@ impl Mlp {
         }
     }
 
+    /// Of layers that are there already; each has a bias.
+    pub fn from_layers(layers: Vec<Linear>, activation: Activation) -> Self {
+        Self { layers, activation }
+    }
+
     /// `[N, in]` to `[N, out]`.
     pub fn forward(&self, mut x: Tensor<2>) -> Tensor<2> {
         let last = self.layers.len() - 1;
