@@ -115,7 +115,8 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
         let reach = shared.margin + shared.gap;
-        for point in collision::collide(&shapes[0], &shapes[1], reach) {
+        let several = cx.model.opt.flags.multiccd;
+        for point in collision::collide(&shapes[0], &shapes[1], reach, several) {
             touches.push(touch(
                 cx,
                 (candidate.geoms, candidate.condim),
@@ -231,7 +232,8 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
         let origin = at.origin[bodies[0]];
         let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
         let shared = shared(cx, &candidate);
-        for point in nearby(&shapes, shared.margin + shared.gap) {
+        let several = cx.model.opt.flags.multiccd;
+        for point in nearby(&shapes, shared.margin + shared.gap, several) {
             all.push(Guest {
                 dim: candidate.condim,
                 origin,
@@ -249,10 +251,10 @@ pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
 
 /// The contact points of two shapes. Those that cost more than a branch are computed only where the balls around the
 /// shapes are within reach.
-fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Bare> {
+fn nearby(shapes: &[Shape; 2], reach: Var, several: bool) -> Vec<Bare> {
     let [a, b] = shapes;
     let all = || -> Vec<Bare> {
-        let points = collision::collide(a, b, reach).into_iter();
+        let points = collision::collide(a, b, reach, several).into_iter();
         points.map(Bare::of).collect()
     };
     let is_cheap = |shape: &Shape| matches!(shape.kind, Geom::Sphere | Geom::Capsule);
@@ -266,7 +268,7 @@ fn nearby(shapes: &[Shape; 2], reach: Var) -> Vec<Bare> {
     };
     let reaching = radius(a) + radius(b) + reach;
     let near = (a.pos - b.pos).norm_squared().lt(reaching.square());
-    let count = collision::points(a.kind, b.kind).unwrap_or(0);
+    let count = collision::points(a.kind, b.kind, several).unwrap_or(0);
     when(near, vec![Bare::absent(); count], |_| all())
 }
 
@@ -282,7 +284,7 @@ pub(super) fn count_between(model: &Model, dim: usize) -> usize {
 /// How many points a candidate has.
 fn point_count(model: &Model, candidate: &Candidate) -> usize {
     let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-    collision::points(a, b).unwrap_or(0)
+    collision::points(a, b, model.opt.flags.multiccd).unwrap_or(0)
 }
 
 /// The contacts with their forces in their frames, as they are told to the outside.
@@ -428,12 +430,12 @@ pub(super) fn capacity(model: &Model) -> usize {
     touches.map(rows).sum()
 }
 
-/// The pairs of geoms that can touch and whose collision is known; [`super::check`] refuses the others.
+/// The pairs of geoms that can touch.
 fn candidates(model: &Model) -> Vec<Candidate> {
     let mut candidates = collision::candidates(model);
     candidates.retain(|candidate| {
         let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-        collision::points(a, b).is_some()
+        collision::points(a, b, false).is_some()
     });
     candidates
 }

@@ -108,18 +108,5 @@ pub fn check(model: &Model) -> Result<()> {
             "remove diagexact=\"enable\" from <flag>",
         );
     }
-    let candidates = super::collision::candidates(model);
-    for candidate in &candidates {
-        let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
-        if super::collision::points(a, b).is_none() {
-            let kinds = [a, b].map(|kind| kind.keyword());
-            return Err(Error::unsupported(format!(
-                "contacts of {} with {} are not supported yet",
-                kinds[0], kinds[1]
-            ))
-            .context(format!("geoms {:?}", candidate.geoms))
-            .hint("set contype and conaffinity so that they do not collide"));
-        }
-    }
     Ok(())
 }

@@ -15,8 +15,8 @@ const SHAPE: usize = 15;
 const POINT: usize = 13;
 
 /// A recorded pair of kinds, with its shapes and points in memory.
-struct Recorded {
-    graph: Graph,
+pub(crate) struct Recorded {
+    pub(crate) graph: Graph,
     layout: Layout,
     shapes: [Field; 2],
     reach: Field,
@@ -34,8 +34,9 @@ fn load(kind: Geom, field: Field) -> Shape {
     }
 }
 
-fn record(kinds: [Geom; 2]) -> Recorded {
-    let count = collision::points(kinds[0], kinds[1]).expect("a supported pair");
+/// `several`: as in [`collision::collide`].
+pub(crate) fn record(kinds: [Geom; 2], several: bool) -> Recorded {
+    let count = collision::points(kinds[0], kinds[1], several).expect("a supported pair");
     let mut layout = Layout::new();
     let floats = layout.buffer("floats", Kind::F32);
     let shapes = ["a", "b"].map(|name| layout.field(floats, name, SHAPE));
@@ -43,7 +44,7 @@ fn record(kinds: [Geom; 2]) -> Recorded {
     let points = layout.field(floats, "points", POINT * count);
     let graph = trace::record("collide", &layout, || {
         let [a, b] = [0, 1].map(|k| load(kinds[k], shapes[k]));
-        let found = collision::collide(&a, &b, reach.load(0));
+        let found = collision::collide(&a, &b, reach.load(0), several);
         assert_eq!(found.len(), count);
         for (
             k,
@@ -72,7 +73,7 @@ fn record(kinds: [Geom; 2]) -> Recorded {
 
 impl Recorded {
     /// The numbers of all points that are within reach, for every case.
-    fn run<R: Real>(&self, cases: &[Value]) -> Vec<Vec<Vec<f64>>> {
+    pub(crate) fn run<R: Real>(&self, cases: &[Value]) -> Vec<Vec<Vec<f64>>> {
         let mut memory = HostMemory::<R>::new(&self.layout, cases.len());
         for (world, case) in cases.iter().enumerate() {
             for (k, field) in self.shapes.into_iter().enumerate() {
@@ -99,19 +100,19 @@ impl Recorded {
     }
 }
 
-fn margin(case: &Value) -> f64 {
+pub(crate) fn margin(case: &Value) -> f64 {
     case["margin"].as_f64().expect("a margin")
 }
 
 /// MuJoCo's points as numbers.
-fn expected(case: &Value) -> Vec<Vec<f64>> {
+pub(crate) fn expected(contacts: &Value) -> Vec<Vec<f64>> {
     let numbers = |contact: &Value| {
         let mut numbers = vec![contact["dist"].as_f64().expect("a distance")];
         numbers.extend(oracle::floats(&contact["pos"]));
         numbers.extend(oracle::floats(&contact["frame"]));
         numbers
     };
-    let contacts = case["contacts"].as_array().expect("contacts");
+    let contacts = contacts.as_array().expect("contacts");
     contacts.iter().map(numbers).collect()
 }
 
@@ -163,7 +164,7 @@ fn tally(found: &[Vec<Vec<f64>>], cases: &[Value], tolerance: f64) -> (Tally, Ve
     let mut tally = Tally::default();
     let mut odd = Vec::new();
     for (index, (found, case)) in found.iter().zip(cases).enumerate() {
-        let expected = expected(case);
+        let expected = expected(&case["contacts"]);
         tally.cases += 1;
         tally.contacts += expected.len();
         match difference(found, &expected) {
@@ -197,7 +198,7 @@ fn compare(kinds: [Geom; 2], allowed: usize, tolerance: f64, counts: fn(&Value) 
     let cases = reference.as_array().expect("cases");
     let cases: Vec<Value> = cases.iter().filter(|case| counts(case)).cloned().collect();
     let cases = &cases[..];
-    let recorded = record(kinds);
+    let recorded = record(kinds, false);
     let (double, odd) = tally(&recorded.run::<f64>(cases), cases, tolerance);
     let (single, _) = tally(&recorded.run::<f32>(cases), cases, 1e-3);
     println!(
@@ -268,7 +269,7 @@ fn capsules_with_a_common_end_touch_across_their_axes() {
     let angle = |index: u32| 1.57 * 10f64.powf(-2.5 * f64::from(index) / f64::from(CASES));
     let case = |index: u32| serde_json::json!({"shapes": joined(index, angle(index), RADIUS), "margin": 0.0});
     let cases: Vec<Value> = (0..CASES).map(case).collect();
-    let recorded = record([Geom::Capsule; 2]);
+    let recorded = record([Geom::Capsule; 2], false);
     for (index, points) in (0..).zip(recorded.run::<f32>(&cases)) {
         let [a, b] = [0, 1].map(|k| oracle::floats(&cases[index as usize]["shapes"][k]));
         let across = unit(cross(&a[12..], &b[12..]));
@@ -326,14 +327,21 @@ fn operation_counts() {
         ("sphere-cylinder", 154),
         ("sphere-box", 151),
         ("capsule-capsule", 239),
+        ("capsule-ellipsoid", 1236),
+        ("capsule-cylinder", 1866),
         ("capsule-box", 1400),
+        ("ellipsoid-ellipsoid", 1180),
+        ("ellipsoid-cylinder", 1536),
+        ("ellipsoid-box", 1858),
+        ("cylinder-cylinder", 3474),
+        ("cylinder-box", 3304),
         ("box-box", 1911),
     ];
     let mut found = Vec::new();
     for (_, a) in Geom::KEYWORDS {
         for (_, b) in Geom::KEYWORDS {
-            if collision::points(*a, *b).is_some() {
-                let total = record([*a, *b]).graph.operations().total;
+            if collision::points(*a, *b, true).is_some() {
+                let total = record([*a, *b], true).graph.operations().total;
                 found.push((format!("{}-{}", a.keyword(), b.keyword()), total));
             }
         }

@@ -10,6 +10,7 @@ mod program;
 mod cli_parity;
 mod cli_run;
 mod cli_seeds;
+mod collision_device;
 mod env_autoreset;
 mod env_determinism;
 mod env_interface;

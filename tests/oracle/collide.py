@@ -1,6 +1,7 @@
 """Contacts that MuJoCo finds: of pairs of geoms anywhere, or of a model in random states.
 
     collide.py pairs KIND1 KIND2 COUNT SEED     poses of two geoms, their contacts
+    collide.py convex KIND1 KIND2 COUNT SEED    the same, within the margin, shallow and deep, by exact iterations
     collide.py model FILE COUNT SEED            all geoms that may touch, with their contacts' parameters
 """
 
@@ -105,6 +106,72 @@ def pairs(kind1, kind2, count, seed):
     return cases
 
 
+def convex(kind1, kind2, count, seed):
+    """Poses of two geoms near and in each other: MuJoCo's one contact with its iterations taken to their end, and its
+    contacts as it is by default, several where flat sides lie on each other."""
+    rng = np.random.default_rng(seed)
+    model = mujoco.MjModel.from_xml_string(f"""
+        <mujoco><option ccd_tolerance="1e-12" ccd_iterations="1000"/><worldbody>
+          <body><freejoint/><geom type="{kind1}" size="1 1 1"/></body>
+          <body><freejoint/><geom type="{kind2}" size="1 1 1"/></body>
+        </worldbody></mujoco>""")
+    data = mujoco.MjData(model)
+    model.geom_rbound[:] = 10
+
+    def contacts(positions, mats, margin, several):
+        model.geom_margin[:] = margin / 2
+        single = int(mujoco.mjtDisableBit.mjDSBL_MULTICCD)
+        model.opt.disableflags = 0 if several else single
+        mujoco.mj_kinematics(model, data)
+        data.geom_xpos[:] = positions
+        data.geom_xmat[:] = mats
+        mujoco.mj_collision(model, data)
+        return [
+            {"dist": c.dist, "pos": c.pos.tolist(), "frame": c.frame.tolist()} for c in data.contact
+        ]
+
+    cases = []
+    for case in range(count):
+        how = ["random", "random", "straight", "almost"][case % 4]
+        size = [sizes(rng, kind1), sizes(rng, kind2)]
+        model.geom_size[:] = size
+        first = turned(rng, how)
+        second = first if case % 3 == 0 else turned(rng, how)
+        middle = rng.normal(size=3)
+        away = rng.normal(size=3)
+        if how != "random" and rng.uniform() < 0.5:
+            away = first.reshape(3, 3)[:, rng.integers(3)] * rng.choice([-1, 1])
+        away /= np.linalg.norm(away)
+        # Beside each other: not only along the line between the centres.
+        beside = rng.normal(size=3) * 0.2 * rng.integers(2)
+        bounds = reach_of(kind1, size[0]) + reach_of(kind2, size[1])
+        margin = [0, 0.02, 0.1][rng.integers(3)]
+        depth = ["within", "shallow", "deep"][case // 4 % 3]
+        low, high = 0.0, 2 * bounds + 1
+        distance = bounds * rng.uniform(0, 1) ** 0.7
+        if depth != "deep":
+            target = margin * rng.uniform() if depth == "within" else -0.02 * rng.uniform()
+            for _ in range(40):
+                distance = (low + high) / 2
+                positions = [middle, middle + beside + away * distance]
+                found = contacts(positions, [first, second], 10, False)
+                near = not found or found[0]["dist"] < target
+                low, high = (distance, high) if near else (low, distance)
+        positions = [middle, middle + beside + away * distance]
+        mats = [first, second]
+        shapes = [[*size[k], *positions[k], *mats[k].reshape(3, 3).T.ravel()] for k in range(2)]
+        cases.append(
+            {
+                "how": f"{how} {depth}",
+                "shapes": shapes,
+                "margin": margin,
+                "contacts": contacts(positions, mats, margin, False),
+                "several": contacts(positions, mats, margin, True),
+            }
+        )
+    return cases
+
+
 def of_model(path, count, seed):
     model = mujoco.MjModel.from_xml_path(path)
     data = mujoco.MjData(model)
@@ -137,9 +204,10 @@ def of_model(path, count, seed):
 
 def main():
     command, *rest = sys.argv[1:]
-    if command == "pairs":
+    if command in ("pairs", "convex"):
         kind1, kind2, count, seed = rest
-        result = pairs(kind1, kind2, int(count), int(seed))
+        search = {"pairs": pairs, "convex": convex}[command]
+        result = search(kind1, kind2, int(count), int(seed))
     else:
         path, count, seed = rest
         result = of_model(path, int(count), int(seed))

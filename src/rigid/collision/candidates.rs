@@ -1,6 +1,5 @@
 //! Which geoms may touch, and the parameters of their contacts (`mj_collision`, `mj_contactParam`). Host data.
 
-use crate::error::{Error, Result};
 use crate::math::MIN_VALUE;
 use crate::model::{Geom, Model};
 
@@ -34,35 +33,6 @@ impl Candidate {
     /// The distance up to which MuJoCo detects contacts, m.
     pub fn reach(&self) -> f64 {
         self.margin + self.gap
-    }
-}
-
-/// Says which geoms may touch without there being a collision for them in this version.
-///
-/// # Errors
-/// The first such pair, by name.
-pub fn check(model: &Model) -> Result<()> {
-    for Candidate { geoms, .. } in candidates(model) {
-        let [a, b] = geoms.map(|geom| model.geom_type[geom]);
-        if super::points(a, b).is_some() {
-            continue;
-        }
-        let [first, second] = geoms.map(|geom| describe(model, geom));
-        let kinds = format!("{} against {}", a.keyword(), b.keyword());
-        return Err(
-            Error::unsupported(format!("contacts of {kinds} are not supported yet"))
-                .context(format!("{first} and {second}"))
-                .hint("exclude the pair, change contype and conaffinity, or use capsules or boxes"),
-        );
-    }
-    Ok(())
-}
-
-/// A geom by its name, or its number where it has none.
-fn describe(model: &Model, geom: usize) -> String {
-    match model.geom_names.name(geom) {
-        "" => format!("geom {geom}"),
-        name => format!("geom '{name}'"),
     }
 }
 

@@ -16,14 +16,18 @@ mod boxes;
 mod candidates;
 mod capsule;
 mod capsule_box;
+mod convex;
+mod patch;
 mod plane;
 mod sphere;
+mod sum;
+mod witness;
 
 use crate::math::{Mat3, Vec3};
 use crate::model::Geom;
 use crate::trace::{Carry, Mask, Slot, Var, select};
 
-pub use candidates::{Candidate, candidates, check};
+pub use candidates::{Candidate, candidates};
 
 /// The distance of a point that does not exist, m: more than any margin.
 pub const ABSENT: f64 = 1e10;
@@ -76,9 +80,9 @@ impl Carry for Point {
     }
 }
 
-/// How many points [`collide`] gives for two kinds of geoms, in MuJoCo's order of kinds; none where MuJoCo, or this
-/// version, has no collision for them.
-pub fn points(a: Geom, b: Geom) -> Option<usize> {
+/// How many points [`collide`] gives for two kinds of geoms, in MuJoCo's order of kinds; none where MuJoCo has no
+/// collision for them: two planes. `several`: see [`collide`].
+pub fn points(a: Geom, b: Geom, several: bool) -> Option<usize> {
     use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a, b) {
         (Plane | Sphere, Sphere)
@@ -87,15 +91,21 @@ pub fn points(a: Geom, b: Geom) -> Option<usize> {
         (Plane | Capsule, Capsule) | (Capsule, Box) => Some(2),
         (Plane, Box | Cylinder) => Some(4),
         (Box, Box) => Some(boxes::POINTS),
+        (Capsule, Ellipsoid | Cylinder)
+        | (Ellipsoid, Ellipsoid | Cylinder | Box)
+        | (Cylinder, Cylinder | Box) => Some(if several { patch::points(a, b) } else { 1 }),
         _ => None,
     }
 }
 
 /// The contact points of two geoms, [`points`] of them; those further away than `reach`, m, may be missing.
 ///
+/// `several`: whether pairs without a closed form have more than the nearest point where flat sides lie on each other
+/// (`multiccd`).
+///
 /// # Panics
 /// When [`points`] has none for these kinds.
-pub fn collide(a: &Shape, b: &Shape, reach: Var) -> Vec<Point> {
+pub fn collide(a: &Shape, b: &Shape, reach: Var, several: bool) -> Vec<Point> {
     use Geom::{Box, Capsule, Cylinder, Ellipsoid, Plane, Sphere};
     match (a.kind, b.kind) {
         (Plane, Sphere) => vec![plane::sphere(a, b)],
@@ -111,6 +121,16 @@ pub fn collide(a: &Shape, b: &Shape, reach: Var) -> Vec<Point> {
         (Capsule, Box) => capsule_box::capsule(a, b, reach).to_vec(),
         (Box, Box) => boxes::cuboid(a, b, reach).to_vec(),
         (Capsule, Capsule) => capsule::capsule(a, b).to_vec(),
+        (Capsule, Ellipsoid | Cylinder)
+        | (Ellipsoid, Ellipsoid | Cylinder | Box)
+        | (Cylinder, Cylinder | Box)
+            if several =>
+        {
+            patch::contacts(a, b, reach)
+        }
+        (Capsule, Ellipsoid | Cylinder)
+        | (Ellipsoid, Ellipsoid | Cylinder | Box)
+        | (Cylinder, Cylinder | Box) => vec![convex::contact(a, b, reach)],
         (a, b) => panic!("no collision of {} and {}", a.keyword(), b.keyword()),
     }
 }
