@@ -4,7 +4,8 @@
 //! held: a model starts anew, with new controls, every 200 physics steps (as the peer does, so that both step the same
 //! kind of states); a task gets new ones for each repetition. Nothing is read back inside a repetition.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,6 +15,7 @@ use serde_json::Value;
 
 use super::measure::{self, Rate, Spread};
 use super::output::{self, note, say, short};
+use super::recorded::Recorded;
 use super::subject::{self, Subject};
 use super::{controls, oracle};
 use crate::env::{Physics, Target, VecEnv};
@@ -34,7 +36,8 @@ use crate::trace::Graph;
 #[command(after_help = "Examples:
   manyworlds bench
   manyworlds bench cartpole --worlds 1024,4096 --json
-  manyworlds bench ant.xml --against mujoco")]
+  manyworlds bench ant.xml --against mujoco
+  manyworlds bench ant.xml --against mujoco --from ant.npz   (of tests/oracle/policy.py --states)")]
 pub(super) struct Arguments {
     /// Tasks or models (MJCF files) [default: all tasks]
     #[arg(value_name = "TASK|MODEL.xml")]
@@ -53,10 +56,20 @@ pub(super) struct Arguments {
     /// Constraints are on there as the model has them. Needs a Python with mujoco (MANYWORLDS_ORACLE).
     #[arg(long, value_enum)]
     against: Option<Peer>,
+    /// Step from the states of a recording (.npz), 20 physics steps from each under its controls
+    ///
+    /// qpos [T,N,nq] and qvel [T,N,nv], and act and ctrl where it has them (else ctrl is random), as `rollout --out`,
+    /// `eval --record` and `tests/oracle/policy.py --states` write them. MuJoCo then steps from the same states. Rates of
+    /// environment steps do not change.
+    #[arg(long, value_name = "F.npz")]
+    from: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
+
+/// Physics steps from each recorded state: the peer's number too. A few, so that the states stay those of the recording.
+const RECORDED_STEPS: u32 = 20;
 
 /// Physics steps after which a model starts anew: the peer's default too.
 const TRAJECTORY_STEPS: u32 = 200;
@@ -148,7 +161,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     for name in &names {
         let peer = match arguments.against {
-            Some(Peer::Mujoco) => Some(mujoco(&Subject::find(name, registry)?)?),
+            Some(Peer::Mujoco) => Some(mujoco(&Subject::find(name, registry)?, arguments)?),
             None => None,
         };
         for worlds in &arguments.worlds {
@@ -158,6 +171,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
                 registry,
                 name,
                 worlds: *worlds,
+                from: arguments.from.as_deref(),
             };
             let row = bench
                 .run(peer.as_ref())
@@ -181,6 +195,48 @@ struct Bench<'a> {
     registry: &'a Registry,
     name: &'a str,
     worlds: u32,
+    from: Option<&'a Path>,
+}
+
+/// Where trajectories begin, and under which controls.
+enum Starts {
+    /// At `qpos0`, under random controls in these ranges.
+    Random(Vec<[f64; 2]>),
+    Recorded(Recorded),
+}
+
+impl Starts {
+    fn new(model: &Model, from: Option<&Path>) -> Result<Self> {
+        let ranges = controls::ranges(model);
+        Ok(match from {
+            None => Self::Random(ranges),
+            Some(path) => Self::Recorded(Recorded::read(path, model, &ranges)?),
+        })
+    }
+
+    /// Physics steps of a trajectory.
+    fn steps(&self) -> u32 {
+        match self {
+            Self::Random(_) => TRAJECTORY_STEPS,
+            Self::Recorded(_) => RECORDED_STEPS,
+        }
+    }
+
+    /// Begins a trajectory in every world.
+    fn begin(&self, physics: &mut Physics, trajectory: u32) -> Result<()> {
+        let worlds = physics.worlds();
+        match self {
+            Self::Random(ranges) => {
+                physics.reset()?;
+                physics.set_ctrl(&controls::random(ranges, 0, trajectory, worlds))
+            }
+            Self::Recorded(recorded) => {
+                let [qpos, qvel, act, ctrl] = recorded.states(trajectory, worlds);
+                physics.set_state(&qpos, &qvel, &act)?;
+                physics.set_ctrl(&ctrl)
+            }
+        }
+    }
 }
 
 impl Bench<'_> {
@@ -224,15 +280,13 @@ impl Bench<'_> {
             physics.step(substeps)?;
             physics.wait()
         })?;
-        let ranges = controls::ranges(model);
-        let worlds = self.worlds as usize;
+        let starts = Starts::new(model, self.from)?;
         let mut trajectory = 0;
         let rate = measure::rate(f64::from(self.worlds) * f64::from(substeps), |calls| {
             for call in 0..calls {
-                if call.is_multiple_of(TRAJECTORY_STEPS.div_ceil(substeps)) {
+                if call.is_multiple_of(starts.steps().div_ceil(substeps)) {
                     trajectory += 1;
-                    physics.reset()?;
-                    physics.set_ctrl(&controls::random(&ranges, 0, trajectory, worlds))?;
+                    starts.begin(&mut physics, trajectory)?;
                 }
                 physics.step(substeps)?;
             }
@@ -240,7 +294,7 @@ impl Bench<'_> {
         })?;
         let status = physics.frames()?.status;
         let unsound_worlds = status.iter().filter(|status| **status != 0).count();
-        let contacts = self.contacts(&mut physics, &ranges)?;
+        let contacts = self.contacts(&mut physics, &starts)?;
         Ok(Row {
             name: self.name.to_owned(),
             worlds: self.worlds,
@@ -259,15 +313,14 @@ impl Bench<'_> {
     }
 
     /// What touches in states like those that were timed. Not part of any timing.
-    fn contacts(&self, physics: &mut Physics, ranges: &[[f64; 2]]) -> Result<Touching> {
+    fn contacts(&self, physics: &mut Physics, starts: &Starts) -> Result<Touching> {
         let worlds = self.worlds as usize;
-        let looks = TRAJECTORY_STEPS / LOOK_STEPS;
+        let looks = starts.steps() / LOOK_STEPS;
         let share = |flags: &[bool], wanted: bool| {
             let count = flags.iter().filter(|&&flag| flag == wanted).count();
             count as f64 / (worlds as f64 * f64::from(looks))
         };
-        physics.reset()?;
-        physics.set_ctrl(&controls::random(ranges, 0, 1, worlds))?;
+        starts.begin(physics, 1)?;
         let mut found = Touching::default();
         for _ in 0..looks {
             physics.step(LOOK_STEPS)?;
@@ -360,11 +413,20 @@ impl Bench<'_> {
 }
 
 /// Runs MuJoCo on the same model.
-fn mujoco(subject: &Subject) -> Result<Value> {
+fn mujoco(subject: &Subject, arguments: &Arguments) -> Result<Value> {
     note!("{}: MuJoCo C on one thread", subject.name());
     let model = subject.model_file()?;
-    let path: PathBuf = model.path().to_owned();
-    oracle::BENCH.run(&[path.as_os_str()])
+    let mut command: Vec<OsString> = vec![model.path().into()];
+    if let Some(recording) = &arguments.from {
+        let steps = RECORDED_STEPS.to_string();
+        command.extend([
+            "--from".into(),
+            recording.into(),
+            "--steps".into(),
+            steps.into(),
+        ]);
+    }
+    oracle::BENCH.run(&command)
 }
 
 impl Comparison {

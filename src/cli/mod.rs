@@ -31,6 +31,7 @@ mod oracle;
 mod output;
 mod parity;
 #[cfg(feature = "learn")]
+mod recorded;
 mod replay;
 mod rollout;
 #[cfg(feature = "learn")]

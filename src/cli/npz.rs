@@ -78,6 +78,24 @@ impl fmt::Display for Extent {
 impl Archive {
     /// Opens an archive whose arrays all stand in `known`.
     pub(super) fn open(path: &Path, known: &[&str]) -> Result<Self> {
+        let archive = Self::open_any(path)?;
+        for name in &archive.names {
+            if !known.contains(&name.as_str()) {
+                let near = near_matches(name, known.iter().copied());
+                let hint = match near.first() {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("it may hold: {}", known.join(", ")),
+                };
+                return Err(Error::invalid(format!("unknown array `{name}`"))
+                    .hint(hint)
+                    .context(path.display()));
+            }
+        }
+        Ok(archive)
+    }
+
+    /// Opens an archive that may hold other arrays too.
+    pub(super) fn open_any(path: &Path) -> Result<Self> {
         let place = |error: Error| error.context(path.display());
         let file = File::open(path).map_err(|error| place(error.into()))?;
         let unreadable = |error: ReadNpzError| {
@@ -88,18 +106,6 @@ impl Archive {
         };
         let mut reader = NpzReader::new(BufReader::new(file)).map_err(unreadable)?;
         let names = reader.names().map_err(unreadable)?;
-        for name in &names {
-            if !known.contains(&name.as_str()) {
-                let near = near_matches(name, known.iter().copied());
-                let hint = match near.first() {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("it may hold: {}", known.join(", ")),
-                };
-                return Err(place(
-                    Error::invalid(format!("unknown array `{name}`")).hint(hint),
-                ));
-            }
-        }
         Ok(Self {
             path: path.to_owned(),
             reader,
