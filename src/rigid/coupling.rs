@@ -15,7 +15,7 @@
 //! which is symmetric and positive definite; a direction that does not push leaves a row of the identity, for F is zero
 //! there. Each direction costs one more solve on the same factorization.
 
-use crate::trace::{Bits, Mask, Var, repeat, select};
+use crate::trace::Var;
 
 use super::articulated::Response;
 
@@ -28,8 +28,6 @@ pub(super) struct Coupling {
     pub offset: Vec<Var>,
     /// `[dim][columns]` F, a factor of its stiffness: `C = F Fᵀ`.
     pub factor: Vec<Vec<Var>>,
-    /// Whether it can push; F is zero where it cannot.
-    pub present: Mask,
 }
 
 impl Coupling {
@@ -47,7 +45,6 @@ impl Coupling {
             factor: (0..dim)
                 .map(|row| (0..dim).map(|k| column(row, k)).collect())
                 .collect(),
-            present: Mask::from(true),
         }
     }
 
@@ -57,12 +54,6 @@ impl Coupling {
             offset: vec![Var::ZERO; self.offset.len()],
             ..self.clone()
         }
-    }
-
-    /// Whether another one has as many directions, and both come and go or both stay.
-    fn is_like(&self, other: &Self) -> bool {
-        let stays = |coupling: &Self| coupling.present.as_constant() == Some(true);
-        self.jacobian.len() == other.jacobian.len() && stays(self) == stays(other)
     }
 
     /// `[dim]` e: accelerations along its directions at x, less those it asks for.
@@ -114,10 +105,7 @@ pub(super) fn correct(
         .iter()
         .flat_map(|coupling| &coupling.jacobian)
         .collect();
-    let responses: Vec<Vec<Var>> = couplings
-        .chunk_by(|a, b| a.is_like(b))
-        .flat_map(|alike| responses(alike, |row| respond(row).x))
-        .collect();
+    let responses: Vec<Vec<Var>> = directions.iter().map(|row| respond(row).x).collect();
     let count = directions.len();
     let mut compliance = vec![vec![Var::ZERO; count]; count];
     for i in 0..count {
@@ -171,45 +159,6 @@ pub(super) fn correct(
         }
     }
     x
-}
-
-/// Responses to the directions of couplings of one kind, those of one coupling after those of another; zero where a
-/// coupling and all after it cannot push.
-///
-/// The couplings take turns in one loop, which a world leaves after its last one: contacts between links are few at a
-/// time, and stand in the first slots.
-fn responses(alike: &[Coupling], respond: impl Fn(&[Var]) -> Vec<Var>) -> Vec<Vec<Var>> {
-    let always = alike[0].present.as_constant() == Some(true);
-    if always || alike.len() == 1 {
-        let rows = alike.iter().flat_map(|coupling| &coupling.jacobian);
-        return rows.map(|row| respond(row)).collect();
-    }
-    let mut turns = Bits::ZERO;
-    for (k, coupling) in alike.iter().enumerate() {
-        turns = select(coupling.present, Bits::from(k as u32 + 1), turns);
-    }
-    let none: Vec<Vec<Vec<Var>>> = alike
-        .iter()
-        .map(|coupling| vec![vec![Var::ZERO; coupling.jacobian[0].len()]; coupling.jacobian.len()])
-        .collect();
-    let all = repeat(
-        turns,
-        none,
-        |_| true.into(),
-        |found, turn| {
-            let (first, others) = alike.split_first().expect("at least two");
-            let others = others.iter().zip(1u32..);
-            let own = others.fold(first.jacobian.clone(), |own, (coupling, k)| {
-                select(turn.eq(k), coupling.jacobian.clone(), own)
-            });
-            let answers: Vec<Vec<Var>> = own.iter().map(|row| respond(row)).collect();
-            let found = found.into_iter().zip(0u32..);
-            found
-                .map(|(kept, k)| select(turn.eq(k), answers.clone(), kept))
-                .collect()
-        },
-    );
-    all.concat()
 }
 
 /// Scalar product that skips constant zeros.
@@ -270,7 +219,6 @@ mod tests {
                 vars(&[0.0, 1.5, 0.0]),
                 vars(&[0.0; 3]),
             ],
-            present: Mask::from(true),
         };
         let couplings = [held, contact];
         let x = correct(&y, &couplings, |qfrc| Response {

@@ -189,7 +189,6 @@ impl Slot {
             jacobian: self.jacobian.clone(),
             offset: self.offset.clone(),
             factor,
-            present: self.touch.present,
         }
     }
 
