@@ -2,7 +2,7 @@
 
 use super::sphere::{Ball, SQUARED_NOISE};
 use super::{Point, Shape};
-use crate::trace::{Var, select, when};
+use crate::trace::{Var, select};
 
 /// Squared sine of the angle below which two capsules are parallel.
 const PARALLEL: f64 = 1e-8;
@@ -39,12 +39,11 @@ pub(super) fn capsule(a: &Shape, b: &Shape) -> [Point; 2] {
     // Parallel segments touch at both ends of the stretch that they share.
     let parallel = squared_sine.lt(PARALLEL);
     let nearest = (s, t);
-    let (first, second) = when(parallel, (nearest, Point::absent()), |_| {
-        let ends = [half_b, -half_b].map(on_a);
-        let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
-        let (ball_a, ball_b) = balls((high, on_b(high)));
-        ((low, on_b(low)), ball_a.touch(ball_b))
-    });
+    let ends = [half_b, -half_b].map(on_a);
+    let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
+    let (ball_a, ball_b) = balls((high, on_b(high)));
+    let first = select(parallel, (low, on_b(low)), nearest);
+    let second = select(parallel, ball_a.touch(ball_b), Point::absent());
     // Rounding moves the place where segments cross by its part of their coordinates over the squared sine, and so the
     // balls there apart by that part over the sine.
     let scale = a.pos.norm_squared() + b.pos.norm_squared() + half_a.square() + half_b.square();
