@@ -56,7 +56,7 @@ pub(super) struct Arguments {
     /// Constraints are on there as the model has them. Needs a Python with mujoco (MANYWORLDS_ORACLE).
     #[arg(long, value_enum)]
     against: Option<Peer>,
-    /// Step from the states of a recording (.npz), 20 physics steps from each under its controls
+    /// Step from the states of a recording (.npz), 50 physics steps from each under its controls
     ///
     /// qpos [T,N,nq] and qvel [T,N,nv], and act and ctrl where it has them (else ctrl is random), as `rollout --out`,
     /// `eval --record` and `tests/oracle/policy.py --states` write them. MuJoCo then steps from the same states. Rates of
@@ -68,8 +68,9 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Physics steps from each recorded state: the peer's number too. A few, so that the states stay those of the recording.
-const RECORDED_STEPS: u32 = 20;
+/// Physics steps from each recorded state: the peer's number too. Few, so that the states stay like those of the recording;
+/// not fewer, because putting the worlds there is timed too.
+const RECORDED_STEPS: u32 = 50;
 
 /// Physics steps after which a model starts anew: the peer's default too.
 const TRAJECTORY_STEPS: u32 = 200;
