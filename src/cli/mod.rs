@@ -30,8 +30,8 @@ mod npz;
 mod oracle;
 mod output;
 mod parity;
-#[cfg(feature = "learn")]
 mod recorded;
+#[cfg(feature = "learn")]
 mod replay;
 mod rollout;
 #[cfg(feature = "learn")]

@@ -35,3 +35,4 @@ mod tasks;
 mod tidy;
 #[cfg(feature = "learn")]
 mod train_policy;
+mod wgsl_hash;
