@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::math::functions::exp;
 use crate::math::{Force, Quat, Rng, Vec3};
 use crate::model::Model;
-use crate::rigid::{Applied, Parameters, State};
+use crate::rigid::{Applied, Parameters, State, inverse_weights};
 use crate::trace::{Bits, Mask, Var, select, stage, when};
 
 pub use config::configure;
@@ -38,6 +38,17 @@ pub struct Randomization {
     entries: Vec<Resolved>,
     /// Number of draws of all entries.
     draws: usize,
+    /// What follows from the draws and is kept beside them, because it takes long to compute and changes with them only.
+    derived: Vec<Derived>,
+}
+
+/// A number of the physics that follows from others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Derived {
+    /// A component of `body_invweight0`.
+    BodyWeight { body: usize, component: usize },
+    /// `dof_invweight0`.
+    DofWeight(usize),
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -61,7 +72,7 @@ impl Resolved {
 
 /// Draws of a world, some of them new.
 pub struct Drawn {
-    /// `[len]` All of them.
+    /// `[len]` All of them, and what follows from them.
     pub draws: Vec<Var>,
     /// `[entries]` Where those of an entry have just been made.
     made: Vec<Mask>,
@@ -80,6 +91,9 @@ impl Drawn {
 pub trait Source {
     /// The value of a parameter of the task.
     fn number(&self, key: &str) -> Var;
+
+    /// The model, and its own numbers.
+    fn physics(&self) -> (&Model, &Parameters);
 
     /// Random numbers for a purpose, at this time in this world.
     fn rng(&self, purpose: &str) -> Rng;
@@ -115,9 +129,14 @@ impl Randomization {
             });
             count += draws;
         }
+        let derived = match resolved.iter().any(Resolved::weighs) {
+            true => derived(model),
+            false => Vec::new(),
+        };
         Ok(Self {
             entries: resolved,
             draws: count,
+            derived,
         })
     }
 
@@ -126,12 +145,17 @@ impl Randomization {
         self.draws == 0
     }
 
-    /// How many numbers a world draws.
+    /// How many numbers a world keeps: its draws, then what follows from them.
     pub fn len(&self) -> usize {
+        self.draws + self.derived.len()
+    }
+
+    /// How many numbers a world draws.
+    pub fn draws(&self) -> usize {
         self.draws
     }
 
-    /// `[len]` What each draw is: the entry, and what it changes.
+    /// `[draws]` What each draw is: the entry, and what it changes.
     pub fn labels(&self) -> Vec<String> {
         let of_entry = |resolved: &Resolved| -> Vec<String> {
             (0..resolved.draws)
@@ -256,7 +280,35 @@ impl Randomization {
             drawn.draws[resolved.range()].copy_from_slice(&new);
             drawn.made.push(made);
         }
+        self.derive(source, &mut drawn);
         drawn
+    }
+
+    /// Computes what follows from draws where any of these has just been made.
+    fn derive(&self, source: &dyn Source, drawn: &mut Drawn) {
+        if self.derived.is_empty() {
+            return;
+        }
+        let pairs = self.entries.iter().zip(&drawn.made);
+        let weighing = pairs.filter(|(resolved, _)| resolved.weighs());
+        let due = weighing.fold(Mask::from(false), |any, (_, made)| any | *made);
+        let compute = |draws: &[Var]| {
+            let (model, base) = source.physics();
+            let numbers = self.drawn_physics(model, base, draws);
+            let (bodies, dofs) = inverse_weights(model, &numbers);
+            let value = |derived: &Derived| match *derived {
+                Derived::BodyWeight { body, component } => bodies[body][component],
+                Derived::DofWeight(dof) => dofs[dof],
+            };
+            self.derived.iter().map(value).collect::<Vec<Var>>()
+        };
+        let old = drawn.draws[self.draws..].to_vec();
+        let new = match due.as_constant() {
+            Some(true) => compute(&drawn.draws),
+            Some(false) => old,
+            None => when(due, old, |_| compute(&drawn.draws)),
+        };
+        drawn.draws[self.draws..].copy_from_slice(&new);
     }
 
     /// Whether a draw that is due is made.
@@ -306,6 +358,20 @@ impl Randomization {
 
     /// The numbers of the physics in a world with these draws. `base` are the model's.
     pub fn physics(&self, model: &Model, base: &Parameters, draws: &[Var]) -> Parameters {
+        let mut numbers = self.drawn_physics(model, base, draws);
+        for (derived, &value) in self.derived.iter().zip(&draws[self.draws..]) {
+            match *derived {
+                Derived::BodyWeight { body, component } => {
+                    numbers.body_invweight0[body][component] = value
+                }
+                Derived::DofWeight(dof) => numbers.dof_invweight0[dof] = value,
+            }
+        }
+        numbers
+    }
+
+    /// The same without what is kept beside the draws.
+    fn drawn_physics(&self, model: &Model, base: &Parameters, draws: &[Var]) -> Parameters {
         let mut numbers = base.clone();
         if self.is_empty() {
             return numbers;
@@ -396,7 +462,35 @@ impl Randomization {
     }
 }
 
+/// What follows from masses: the weights of bodies and degrees of freedom that move.
+fn derived(model: &Model) -> Vec<Derived> {
+    let moves = |body: &usize| model.body_dofnum[model.body_weldid[*body]] > 0;
+    let bodies = (1..model.nbody).filter(moves);
+    let of_bodies =
+        bodies.flat_map(|body| [0, 1].map(|component| Derived::BodyWeight { body, component }));
+    of_bodies
+        .chain((0..model.nv).map(Derived::DofWeight))
+        .collect()
+}
+
 impl Resolved {
+    /// Whether inverse weights follow from it.
+    fn weighs(&self) -> bool {
+        const FIELDS: [&str; 9] = [
+            "body_mass",
+            "body_inertia",
+            "body_ipos",
+            "body_pos",
+            "body_rotation",
+            "jnt_pos",
+            "jnt_axis",
+            "dof_armature",
+            "qpos0",
+        ];
+        let field = self.entry.field.as_deref();
+        !self.targets.is_empty() && field.is_some_and(|field| FIELDS.contains(&field))
+    }
+
     fn key(&self, what: &str) -> String {
         format!("randomize.{}.{what}", self.entry.name)
     }
