@@ -6,17 +6,20 @@
 //! that all worlds share, so a curriculum changes them between steps. What no entry names stays a constant in the
 //! kernel.
 //!
-//! What follows from a randomized number is computed in the same kernel: frames and the joint-space inertia always are,
-//! and a body's inertia keeps its shape when `body_mass` changes.
+//! What follows from a randomized number is computed in the same kernel, as if the model had been compiled with it:
+//! frames and the joint-space inertia; mass, centre of mass and inertia of a body that is made of geoms, from their sizes
+//! and places; a body's inertia, which keeps its shape when `body_mass` changes; inverse weights, on which the softness of
+//! constraints depends.
 //!
-//! Order of application: masses (with their inertias), then all others in the order of the entries.
+//! Order of application: geoms, masses, then all others, each in the order of the entries.
 
 mod config;
 mod distribution;
 mod entry;
+mod shape;
 mod targets;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
 
 use crate::error::{Error, Result};
@@ -377,35 +380,35 @@ impl Randomization {
             return numbers;
         }
         stage("randomize", || {
-            let is_mass = |place: &Place| {
-                matches!(
-                    place,
-                    Place::Number {
-                        field: "body_mass",
-                        ..
-                    }
-                )
-            };
-            self.each(draws, |operation, place, draw| {
-                if is_mass(place) {
-                    change(&mut numbers, operation, place, draw);
-                }
-            });
-            for body in 1..model.nbody {
-                let (mass, was) = (numbers.body_mass[body], model.body_mass[body]);
-                if mass.as_constant().is_none() {
-                    let grown = numbers.body_inertia[body] * (mass / was);
-                    numbers.body_inertia[body] = grown;
-                }
+            self.apply(&mut numbers, draws, Phase::Geoms);
+            bound(model, &mut numbers);
+            shape::compose(model, &mut numbers);
+            let before = numbers.body_mass.clone();
+            let heavier = self.apply(&mut numbers, draws, Phase::Masses);
+            bound(model, &mut numbers);
+            for body in heavier {
+                let growth = numbers.body_mass[body] / before[body];
+                numbers.body_inertia[body] = numbers.body_inertia[body] * growth;
+                numbers.body_products[body] = numbers.body_products[body] * growth;
             }
-            self.each(draws, |operation, place, draw| {
-                if !is_mass(place) {
-                    change(&mut numbers, operation, place, draw);
-                }
-            });
+            self.apply(&mut numbers, draws, Phase::Others);
             bound(model, &mut numbers);
         });
         numbers
+    }
+
+    /// Applies the draws whose turn it is, and says which rows of the physics they changed.
+    fn apply(&self, numbers: &mut Parameters, draws: &[Var], phase: Phase) -> BTreeSet<usize> {
+        let mut rows = BTreeSet::new();
+        self.each(draws, |operation, place, draw| {
+            if place.phase() == phase {
+                change(numbers, operation, place, draw);
+                if let Place::Number { row, .. } = place {
+                    rows.insert(*row);
+                }
+            }
+        });
+        rows
     }
 
     /// Changes a state by the draws that have just been made.
@@ -473,10 +476,42 @@ fn derived(model: &Model) -> Vec<Derived> {
         .collect()
 }
 
+/// When a draw is applied: what follows from it comes after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Shapes and places of geoms, of which bodies are made.
+    Geoms,
+    /// Masses of bodies.
+    Masses,
+    /// Everything else.
+    Others,
+}
+
+impl Place {
+    fn phase(&self) -> Phase {
+        match self {
+            Self::Number {
+                field: "geom_size" | "geom_pos",
+                ..
+            }
+            | Self::Rotation {
+                field: "geom_quat", ..
+            } => Phase::Geoms,
+            Self::Number {
+                field: "body_mass", ..
+            } => Phase::Masses,
+            _ => Phase::Others,
+        }
+    }
+}
+
 impl Resolved {
     /// Whether inverse weights follow from it.
     fn weighs(&self) -> bool {
-        const FIELDS: [&str; 9] = [
+        const FIELDS: [&str; 12] = [
+            "geom_size",
+            "geom_pos",
+            "geom_rotation",
             "body_mass",
             "body_inertia",
             "body_ipos",
