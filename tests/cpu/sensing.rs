@@ -501,6 +501,51 @@ fn what_is_not_configured_is_not_kept() {
     assert!(error.is_err(), "what was absent cannot be set");
 }
 
+/// What README.md says of the quadruped: operations of the control step without, and with, the sensors of a robot.
+#[test]
+fn a_robot_s_sensors_cost_what_is_said() {
+    let kernel = |options: &[&str]| {
+        let mut definition = Registry::builtin().load("quadruped").unwrap();
+        for option in options {
+            let assignment = format!("observation.policy.{option}");
+            definition
+                .set(&assignment)
+                .unwrap_or_else(|error| panic!("{error}"));
+        }
+        let host = Target::Host(Precision::Single);
+        let env = VecEnv::builder(definition).build_on(host).unwrap();
+        (env.step_graph().operations(), env.fields().clone())
+    };
+    let plain = kernel(&[]).0;
+    let imu = ["angular_velocity", "gravity"];
+    let encoders = ["joint_positions", "joint_velocities"];
+    let each = |terms: [&str; 2], options: &[&str]| -> Vec<String> {
+        let keys = options.iter();
+        keys.flat_map(|option| terms.map(|term| format!("{term}.{option}")))
+            .collect()
+    };
+    let sets = [
+        ("bias", each(imu, &["bias=0.02"])),
+        ("delay", each(imu, &["delay=0.015", "max_delay=0.04"])),
+        ("drift", each(imu, &["drift=0.01", "drift_time=100"])),
+        ("dropout", each(encoders, &["dropout=0.01"])),
+        ("resolution", each(encoders, &["resolution=0.001"])),
+        ("freeze", each(imu, &["freeze_rate=0.2", "freeze_time=1"])),
+    ];
+    let count = |options: &[String]| {
+        let options: Vec<&str> = options.iter().map(String::as_str).collect();
+        kernel(&options).0.total
+    };
+    println!("plain {}", plain.total);
+    for (name, options) in &sets {
+        println!("{name} +{}", count(options) - plain.total);
+    }
+    let all: Vec<String> = sets.into_iter().flat_map(|(_, options)| options).collect();
+    let total = count(&all);
+    println!("all +{}", total - plain.total);
+    assert!(total - plain.total < plain.total / 10);
+}
+
 #[test]
 fn mistakes_are_told_in_one_line() {
     let cases = [
