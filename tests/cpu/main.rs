@@ -30,6 +30,7 @@ mod scene_symmetry;
 mod scenes;
 mod scripts;
 mod sensing;
+mod sensing_config;
 mod sensing_statistics;
 mod sensor_mujoco;
 mod task_contacts;
