@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `field` | what changes, one of [`fields`](super::fields); without it the draw is a number for others to read |
 //! | `names` | a name or a list of names of bodies, joints, geoms, …; `*` is any characters, `?` one; all if not given |
-//! | `components` | a component or a list of components of each row (x, y, z are 0, 1, 2); all if not given |
+//! | `components` | a component or a list of components of each row (x, y, z are 0, 1, 2), of a joint's for numbers of joints; all if not given |
 //! | `scale.FAMILY`, `add.FAMILY`, `set.FAMILY` | what a draw does, and from which distribution (without `field`: `FAMILY`) |
 //! | `timing` | `"startup"`, `"reset"` (if not given), `"interval"` (with `interval`, s), `"step"` |
 //! | `per` | a draw for each `"number"` (if not given), for each `"element"`, or one for the `"world"` |
@@ -19,7 +19,7 @@
 //! | `uniform`, `log_uniform` | `[low, high]` |
 //! | `normal` | `[mean, deviation]` |
 //! | `truncated_normal` | `[mean, deviation, low, high]` |
-//! | `exponential` | rate |
+//! | `exponential` | rate or `[rate, start]` |
 //! | `categorical` | `[values…]` or `[[values…], [weights…]]` |
 //!
 //! An argument, `probability` or `decay` may be the name of another entry, which stands further up: its draw is meant.

@@ -43,7 +43,7 @@ pub enum Family {
     Normal,
     /// Normal, conditional on lying between two bounds: mean, standard deviation, low, high.
     TruncatedNormal,
-    /// Exponential: rate, that is 1 / mean.
+    /// Exponential: rate, that is 1 / mean, and if it is said where it starts, else at 0.
     Exponential,
     /// One of some values: the values, then a weight for each.
     Categorical,
@@ -70,10 +70,10 @@ impl Family {
     /// How many arguments it takes; none where it is any even number.
     fn arity(self) -> Option<usize> {
         match self {
-            Self::Constant | Self::Exponential => Some(1),
+            Self::Constant => Some(1),
             Self::Uniform | Self::LogUniform | Self::Normal => Some(2),
             Self::TruncatedNormal => Some(4),
-            Self::Categorical => None,
+            Self::Exponential | Self::Categorical => None,
         }
     }
 
@@ -85,7 +85,7 @@ impl Family {
             Self::LogUniform => "[low, high], both positive",
             Self::Normal => "[mean, standard deviation]",
             Self::TruncatedNormal => "[mean, standard deviation, low, high]",
-            Self::Exponential => "a rate (1 / mean)",
+            Self::Exponential => "a rate (1 / mean) or [rate, start]",
             Self::Categorical => "[values…] or [[values…], [weights…]]",
         }
     }
@@ -120,6 +120,7 @@ impl Distribution {
         let count = self.arguments.len();
         let fits = match self.family.arity() {
             Some(arity) => count == arity,
+            None if self.family == Family::Exponential => count == 1 || count == 2,
             None => count >= 2 && count.is_multiple_of(2),
         };
         if !fits {
@@ -200,7 +201,10 @@ impl Distribution {
                 let p = (from + (to - from) * u).clamp(TINY, 1.0 - ULP);
                 (mean + deviation * side * normal_quantile(p)).clamp(low.min(high), low.max(high))
             }
-            Family::Exponential => -log(1.0 - u) / a(0).max(f64::from(f32::MIN_POSITIVE)),
+            Family::Exponential => {
+                let start = arguments.get(1).copied().unwrap_or(Var::ZERO);
+                start - log(1.0 - u) / a(0).max(f64::from(f32::MIN_POSITIVE))
+            }
             Family::Categorical => {
                 let (values, weights) = arguments.split_at(arguments.len() / 2);
                 let total: Var = weights.iter().copied().sum();

@@ -99,7 +99,7 @@ pub struct Entry {
     pub field: Option<String>,
     /// Names of bodies, joints, …, with `*` for any characters and `?` for one.
     pub names: Vec<String>,
-    /// Components of a row (x, y, z are 0, 1, 2); empty for all.
+    /// Components of a row (x, y, z are 0, 1, 2), for numbers of joints of the joint's; empty for all.
     pub components: Vec<usize>,
     /// What a draw does.
     pub operation: Operation,

@@ -149,18 +149,32 @@ pub(super) fn resolve(
         "param" => params.to_vec(),
         _ => labels(model, element),
     };
-    let chosen = choose(entry, &rows, what(field, element))?;
+    let mut chosen = choose(entry, &rows, what(field, element))?;
+    // Numbers that belong to joints are rows of one number; the component is the place in the joint.
+    let (width, of_joints) = match element {
+        Element::Dof => (6, true),
+        Element::Position => (7, true),
+        _ => (components, false),
+    };
+    if let Some(outside) = entry
+        .components
+        .iter()
+        .find(|component| **component >= width)
+    {
+        let cause = Error::invalid(format!("component {outside} of {field}"));
+        return Err(cause.hint(format!("there are {width}, numbered from 0")));
+    }
     let components: Vec<usize> = match entry.components.as_slice() {
+        given if of_joints => {
+            let meant = |row: usize| {
+                given.is_empty() || given.contains(&place_in_joint(model, element, row))
+            };
+            chosen.retain(|row| meant(*row));
+            vec![0]
+        }
         [] => (0..components).collect(),
         given => given.to_vec(),
     };
-    let width = fields()
-        .find(|(name, ..)| *name == field)
-        .map_or(0, |(.., n)| n);
-    if let Some(outside) = components.iter().find(|component| **component >= width) {
-        let cause = Error::invalid(format!("component {outside} of {field}"));
-        return Err(cause.hint(format!("a row has {width}, numbered from 0")));
-    }
     let allowed = match field {
         "body_rotation" | "geom_rotation" | "site_rotation" | "xfrc_applied"
         | "body_acceleration" => entry.operation != Operation::Scale,
@@ -179,6 +193,7 @@ pub(super) fn resolve(
         let cause = Error::invalid(format!("`scale` of {field}, which is 0 without it"));
         return Err(cause.hint("use add"));
     }
+    let columns = if of_joints { 1 } else { width };
     let mut refused = None;
     let mut kept: Vec<(usize, usize)> = Vec::new();
     for (row, component) in chosen
@@ -188,7 +203,7 @@ pub(super) fn resolve(
         match no_effect(entry, model, field, row, component) {
             None => kept.push((row, component)),
             Some(reason) => {
-                let label = label(field, &rows[row], component, width);
+                let label = label(field, &rows[row], component, columns);
                 refused.get_or_insert_with(|| format!("{label}: {reason}"));
             }
         }
@@ -204,7 +219,7 @@ pub(super) fn resolve(
         .map(|(index, &(row, component))| Target {
             place: place(field, &rows[row], row, component),
             draw: draw(index, row),
-            label: label(field, &rows[row], component, width),
+            label: label(field, &rows[row], component, columns),
         })
         .collect();
     let draws = targets
@@ -276,6 +291,17 @@ fn labels(model: &Model, element: Element) -> Vec<String> {
         Element::Equality => (0..model.neq).map(|id| format!("#{id}")).collect(),
         Element::Site => all(&model.site_names),
         Element::Actuator => all(&model.actuator_names),
+    }
+}
+
+/// Which number of its joint a component of `qpos` or `qvel` is.
+fn place_in_joint(model: &Model, element: Element, row: usize) -> usize {
+    match element {
+        Element::Dof => row - model.jnt_dofadr[model.dof_jntid[row]],
+        _ => {
+            let joint = (0..model.njnt).find(|&joint| model.joint_qpos(joint).contains(&row));
+            joint.map_or(0, |joint| row - model.jnt_qposadr[joint])
+        }
     }
 }
 
@@ -416,7 +442,7 @@ fn no_effect(
 fn not_a_number(model: &Model, index: usize) -> Option<&'static str> {
     let of = |joint: &usize| model.joint_qpos(*joint).contains(&index);
     let joint = (0..model.njnt).find(of)?;
-    let within = index - model.jnt_qposadr[joint];
+    let within = place_in_joint(model, Element::Position, index);
     let turns = match model.jnt_type[joint] {
         Joint::Free => within >= 3,
         Joint::Ball => true,

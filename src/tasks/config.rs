@@ -35,7 +35,7 @@ use toml::{Table, Value};
 
 use super::params::Params;
 use super::sensing::{Lost, Sensor};
-use super::spec::{Spec, unknown};
+use super::spec::{ObservationTerm, Spec, unknown};
 use crate::error::{Error, Result};
 use crate::randomize::{self, matches};
 
@@ -60,6 +60,41 @@ impl Spec {
         Ok(())
     }
 
+    /// What a preset says beneath a configuration: patterns that fit nothing are passed over.
+    fn build_on(&mut self, preset: &Table) -> Result<()> {
+        for (key, value) in preset.iter().filter(|(key, _)| *key != "randomize") {
+            let table = Table::from_iter([(key.clone(), value.clone())]);
+            for (key, value) in flatten(&table) {
+                let parts: Vec<&str> = key.split('.').collect();
+                let fits = match parts.as_slice() {
+                    ["observation", group, term, _] => self.terms(group, term).next().is_some(),
+                    _ => true,
+                };
+                if fits {
+                    self.set(&key, &value)?;
+                }
+            }
+        }
+        match preset.get("randomize") {
+            Some(table) => self.configure_randomization(table),
+            None => Ok(()),
+        }
+    }
+
+    /// The observation terms whose names, and whose groups' names, fit patterns.
+    fn terms<'a>(
+        &'a mut self,
+        group: &'a str,
+        term: &'a str,
+    ) -> impl Iterator<Item = &'a mut ObservationTerm> {
+        let groups = self
+            .groups
+            .iter_mut()
+            .filter(move |known| matches(group, &known.name));
+        let terms = groups.flat_map(|group| &mut group.terms);
+        terms.filter(move |known| matches(term, &known.name))
+    }
+
     /// The table `randomize`: presets, who sees the draws, and entries.
     fn configure_randomization(&mut self, table: &Value) -> Result<()> {
         let mut entries = table
@@ -80,7 +115,7 @@ impl Spec {
             };
             for name in names? {
                 let preset = randomize::preset(&name)?;
-                self.configure(&preset)
+                self.build_on(&preset)
                     .map_err(|error| error.context(format!("preset {name}")))?;
             }
         }
@@ -129,13 +164,8 @@ impl Spec {
 
     fn set_observation(&mut self, path: [&str; 3], key: &str, value: &Value) -> Result<bool> {
         let [group, name, field] = path;
-        let groups = self
-            .groups
-            .iter_mut()
-            .filter(|known| matches(group, &known.name));
-        let terms = groups.flat_map(|group| &mut group.terms);
         let mut known = false;
-        for term in terms.filter(|term| matches(name, &term.name)) {
+        for term in self.terms(group, name) {
             known = true;
             match field {
                 "scale" => term.scale = Some(number(key, value)?),

@@ -311,7 +311,7 @@ fn what_is_wrong_is_said_on_one_line() {
         ),
         (
             "field = \"body_mass\"\ncomponents = 1\nscale.uniform = [1, 2]",
-            "randomize.x: component 1 of body_mass (a row has 1, numbered from 0)",
+            "randomize.x: component 1 of body_mass (there are 1, numbered from 0)",
         ),
         (
             "field = \"dof_frictionloss\"\nset.uniform = [1, 2]",
@@ -338,8 +338,8 @@ fn what_is_wrong_is_said_on_one_line() {
             "`probability` or `decay` with `set` of body_mass (use add or scale",
         ),
         (
-            "field = \"qpos\"\nadd.uniform = [1, 2]\nnames = \"free\"\ncomponents = 1",
-            "component 1 of qpos",
+            "field = \"qpos\"\nadd.uniform = [1, 2]\nnames = \"free\"\ncomponents = 7",
+            "component 7 of qpos (there are 7, numbered from 0)",
         ),
     ];
     for (text, expected) in cases {
