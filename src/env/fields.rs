@@ -13,6 +13,7 @@
 use crate::model::Model;
 use crate::rigid::StateFields;
 use crate::tasks::Spec;
+use crate::tasks::actuators::{ActuatorFields, Drives};
 use crate::trace::{Field, Kind, Layout};
 
 /// Every field of an environment. The names under which [`VecEnv::get`](super::VecEnv::get) finds them stand beside
@@ -28,6 +29,8 @@ pub struct Fields {
     pub own: Vec<Field>,
     /// `history.NAME`: `[entry][component]`, newest first, in the order of the spec.
     pub histories: Vec<Field>,
+    /// `actuator.NAME.STAGE`.
+    pub actuators: ActuatorFields,
     /// `command.NAME`, in the order of the spec.
     pub commands: Vec<Field>,
     /// `last_action`: the action of the step before.
@@ -108,8 +111,8 @@ pub struct StatisticsFields {
 
 impl Fields {
     /// Adds an environment's buffers and fields to an empty layout.
-    pub(super) fn new(layout: &mut Layout, model: &Model, spec: &Spec) -> Self {
-        let parameters = layout.table("parameters", Kind::F32);
+    pub(super) fn new(layout: &mut Layout, model: &Model, spec: &Spec, drives: &Drives) -> Self {
+        let table = layout.table("parameters", Kind::F32);
         let state = layout.buffer("state", Kind::F32);
         let io = layout.buffer("io", Kind::F32);
         let statistics = layout.buffer("statistics", Kind::F32);
@@ -121,7 +124,7 @@ impl Fields {
         };
 
         // A table without entries would be a buffer without bytes.
-        let parameters = layout.field(parameters, "parameters", spec.parameters().len().max(1));
+        let parameters = layout.field(table, "parameters", spec.parameters().len().max(1));
         let physics = StateFields::declare(model, layout, state, bits);
         let own = spec
             .own
@@ -138,6 +141,7 @@ impl Fields {
                 )
             })
             .collect();
+        let actuators = drives.declare(layout, state, table);
         let commands = spec.commands.iter();
         let commands = commands
             .map(|command| {
@@ -159,6 +163,7 @@ impl Fields {
             physics,
             own,
             histories,
+            actuators,
             commands,
             last_action: layout.field(state, "last_action", spec.actions.len()),
             episode_return: layout.field(state, "episode_return", 1),

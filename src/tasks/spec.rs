@@ -3,6 +3,7 @@
 //! A [`Spec`] names things and gives their sizes. The numbers in it are defaults that `task.toml` overrides, see
 //! `config.rs`.
 
+use super::actuators::{Actuator, Drives};
 use crate::error::{Error, Result, near_matches};
 use crate::model::Model;
 
@@ -120,6 +121,8 @@ pub struct Spec {
     pub own: Vec<Own>,
     /// History buffers.
     pub histories: Vec<History>,
+    /// Actuator models.
+    pub actuators: Vec<Actuator>,
     /// The task's own numbers: key and value.
     pub params: Vec<(String, f64)>,
     /// Keys that the task reads itself from the table `task`.
@@ -139,6 +142,7 @@ impl Spec {
             commands: Vec::new(),
             own: Vec::new(),
             histories: Vec::new(),
+            actuators: Vec::new(),
             params: Vec::new(),
             options: Vec::new(),
         }
@@ -226,6 +230,14 @@ impl Spec {
             dim,
             length,
         });
+        self
+    }
+
+    /// Puts a model between the controls of some actuators and the forces at their joints, see
+    /// [`actuators`](super::actuators).
+    #[must_use]
+    pub fn actuator(mut self, model: Actuator) -> Self {
+        self.actuators.push(model);
         self
     }
 
@@ -326,6 +338,11 @@ impl Spec {
             "parameters",
             self.params.iter().map(|(key, _)| key.as_str()).collect(),
         )?;
+        named(
+            "actuator models",
+            self.actuators.iter().map(|a| a.name.as_str()).collect(),
+        )?;
+        Drives::new(&self.actuators, self.control_dt, model)?;
         for history in &self.histories {
             if history.length == 0 {
                 return Err(Error::invalid(format!(

@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 
+use super::actuators::Memory;
 use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
@@ -59,6 +60,8 @@ impl Carry for Key {
 pub(crate) struct Episode {
     pub physics: State,
     pub task: TaskState,
+    /// What actuator models remember.
+    pub actuators: Memory,
     /// Values of each command, in the order of the spec.
     pub commands: Vec<Vec<Var>>,
     pub last_action: Vec<Var>,
@@ -71,6 +74,7 @@ impl Carry for Episode {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
         self.physics.slots(visit);
         self.task.slots(visit);
+        self.actuators.slots(visit);
         self.commands.slots(visit);
         self.last_action.slots(visit);
         self.step.slots(visit);

@@ -7,6 +7,7 @@ mod oracle;
 #[path = "../common/program.rs"]
 mod program;
 
+mod actuators;
 mod cli_parity;
 mod cli_run;
 mod cli_seeds;
