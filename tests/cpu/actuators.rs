@@ -358,3 +358,50 @@ fn wrong_keys_and_files_are_refused() {
     );
     assert_eq!(definition.config, before);
 }
+
+/// Each world draws its own gain and its own delay when an episode begins; neither needs more than the number's key.
+#[test]
+fn numbers_differ_per_world_where_they_are_randomized() {
+    let config = "max_episode_steps = 30\n\
+        [actuator.b]\nactuators = 'leg'\nmodel = 'pd'\nkp = 10\n\
+        latency = { time = 0, max = 0.06, per = 'control_step' }\n\
+        [randomize.gain]\nfield = 'param'\nnames = 'actuator.b.kp'\nscale.uniform = [0.5, 1.5]\n\
+        [randomize.late]\nfield = 'param'\nnames = 'actuator.b.latency.time'\nset.uniform = [0.0, 0.06]";
+    let worlds = 8;
+    let mut env = env(config, worlds);
+    // The leg is held where it is; the command jumps in the second control step.
+    let qpos = vec![0.0f32; 2 * worlds];
+    let mut efforts = Vec::new();
+    for step in 0..8 {
+        env.set("qpos", None, &qpos).unwrap();
+        env.set("qvel", None, &qpos).unwrap();
+        let action = if step == 0 { 0.0 } else { 0.1 };
+        let seen = env.step(&vec![action; 2 * worlds]).unwrap();
+        let efforts_now = seen.next_obs.group("policy").unwrap().read().unwrap();
+        efforts.push(
+            (0..worlds)
+                .map(|w| efforts_now[4 * w + 1])
+                .collect::<Vec<_>>(),
+        );
+    }
+    let arrival = |world: usize| efforts.iter().position(|e| e[world] > 0.2).unwrap();
+    let arrivals: Vec<usize> = (0..worlds).map(arrival).collect();
+    assert!(
+        arrivals.iter().all(|step| (1..=4).contains(step)),
+        "{arrivals:?}"
+    );
+    assert!(
+        arrivals.iter().any(|step| *step != arrivals[0]),
+        "{arrivals:?}"
+    );
+    // A tenth of the gain, less what the leg moved within a control step.
+    let gains: Vec<f32> = (0..worlds).map(|w| 10.0 * efforts[7][w]).collect();
+    assert!(
+        gains.iter().all(|gain| (4.0..15.0).contains(gain)),
+        "{gains:?}"
+    );
+    let spread = gains
+        .iter()
+        .fold(0.0f32, |most, gain| most.max((gain - gains[0]).abs()));
+    assert!(spread > 1.0, "{gains:?}");
+}
