@@ -15,6 +15,8 @@
 //!
 //! Bad input ends in one line on standard error, `error: where: what (what to do)`, and a status that is not 0.
 
+#[cfg(feature = "learn")]
+mod actuator_net;
 mod bench;
 #[cfg(feature = "learn")]
 mod compare;
@@ -82,6 +84,8 @@ enum Command {
     Export(export::Arguments),
     #[cfg(feature = "learn")]
     Replay(replay::Arguments),
+    #[cfg(feature = "learn")]
+    ActuatorNet(actuator_net::Arguments),
     New(new::Arguments),
 }
 
@@ -117,6 +121,8 @@ fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
         Command::Export(arguments) => export::run(&arguments)?,
         #[cfg(feature = "learn")]
         Command::Replay(arguments) => replay::run(&arguments, registry)?,
+        #[cfg(feature = "learn")]
+        Command::ActuatorNet(arguments) => actuator_net::run(&arguments)?,
         Command::New(arguments) => new::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -160,6 +160,30 @@ impl Archive {
         })
     }
 
+    /// Whether it has an array of that name.
+    #[cfg(feature = "learn")]
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
+
+    /// The array of that name, whatever its shape: that, and its values in row-major order.
+    #[cfg(feature = "learn")]
+    pub(super) fn any(&mut self, name: &str) -> Result<(Vec<usize>, Vec<f64>)> {
+        if !self.has(name) {
+            let found = self.names.join(", ");
+            let error = Error::invalid(format!("there is no array `{name}`"));
+            return Err(error
+                .hint(format!("found: {found}"))
+                .context(self.path.display()));
+        }
+        let array = self.floats(name).map_err(|error| {
+            error
+                .context(format!("array {name}"))
+                .context(self.path.display())
+        })?;
+        Ok((array.shape().to_vec(), array.iter().copied().collect()))
+    }
+
     fn floats(&mut self, name: &str) -> Result<ArrayD<f64>> {
         match self.typed::<f64>(name) {
             Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(found))) => {

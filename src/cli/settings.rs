@@ -6,7 +6,7 @@
 use toml::{Table, Value};
 
 use crate::error::{Error, Result, near_matches};
-use crate::tasks::Definition;
+use crate::tasks::{Definition, actuators};
 use crate::train::{Config, Layers, Origin};
 
 /// The configuration of a new run, and the task as it is configured there.
@@ -16,13 +16,15 @@ use crate::train::{Config, Layers, Origin};
 pub(super) fn fresh(definition: &mut Definition, assignments: &[String]) -> Result<Layers> {
     let task_keys = definition.spec()?.keys();
     let before = definition.config.clone();
+    let mut own = Vec::new();
     for assignment in assignments {
         let (key, value) = split(assignment)?;
         if let Some(key) = task_key(key, &task_keys) {
-            // The task checks the value.
-            definition.set(&format!("{key}={value}"))?;
+            own.push(format!("{key}={value}"));
         }
     }
+    // The task checks the values.
+    definition.set_all(own.iter().map(String::as_str))?;
     let mut layers = Config::layers(underlay(&before, &definition.config))?;
     layers
         .merge(&definition.train, Origin::Task)
@@ -77,7 +79,7 @@ fn split(assignment: &str) -> Result<(&str, &str)> {
 
 /// The task's own name of a key, if it has one.
 fn task_key<'k>(key: &'k str, task_keys: &[String]) -> Option<&'k str> {
-    let known = |key: &str| task_keys.iter().any(|known| known == key);
+    let known = |key: &str| task_keys.iter().any(|known| known == key) || actuators::is_key(key);
     if known(key) {
         return Some(key);
     }

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::rigid;
 use crate::tasks::Definition;
+use crate::tasks::actuators::Drives;
 use crate::trace::Layout;
 
 /// What happens to a world whose episode is over (gymnasium's `AutoresetMode`).
@@ -99,16 +100,21 @@ impl Builder {
     pub fn build_on(self, target: Target<'_>) -> Result<VecEnv> {
         let spec = self.definition.spec()?;
         let Definition {
-            name, task, model, ..
+            name,
+            task,
+            mut model,
+            ..
         } = self.definition;
         if self.worlds == 0 {
             return Err(Error::invalid("an environment of 0 worlds").hint("give at least 1"));
         }
         rigid::check(&model).map_err(|error| error.context(format!("task {name}")))?;
         let substeps = spec.substeps(&model)?;
+        let drives = Drives::new(&spec.actuators, spec.control_dt, &model)?;
+        drives.install(&mut model);
         let params = spec.parameters();
         let mut layout = Layout::new();
-        let fields = Fields::new(&mut layout, &model, &spec);
+        let fields = Fields::new(&mut layout, &model, &spec, &drives);
         let plan = Plan {
             name,
             task,
@@ -116,12 +122,17 @@ impl Builder {
             spec: Arc::new(spec),
             layout,
             fields,
+            drives,
             autoreset: self.autoreset,
         };
         let mut machine = Machine::new(target, &plan.layout, self.worlds)?;
         let step = machine.kernel(plan.step(&params)?)?;
         let reset = machine.kernel(plan.reset(&params)?)?;
         let refresh = machine.kernel(plan.refresh(&params)?)?;
+        let weights = plan.fields.actuators.weights.iter();
+        for (field, values) in weights.zip(plan.drives.weights()) {
+            machine.write_table(*field, &values)?;
+        }
         let streams: Vec<u32> = (0..self.worlds as u32)
             .map(|world| self.first_stream.wrapping_add(world))
             .collect();

@@ -12,6 +12,7 @@
 
 use crate::model::Model;
 use crate::rigid::StateFields;
+use crate::tasks::actuators::{ActuatorFields, Drives};
 use crate::tasks::{SensorFields, Spec};
 use crate::trace::{Field, Kind, Layout};
 
@@ -28,6 +29,8 @@ pub struct Fields {
     pub own: Vec<Field>,
     /// `history.NAME`: `[entry][component]`, newest first, in the order of the spec.
     pub histories: Vec<Field>,
+    /// `actuator.NAME.STAGE`.
+    pub actuators: ActuatorFields,
     /// `command.NAME`, in the order of the spec.
     pub commands: Vec<Field>,
     /// `last_action`: the action of the step before.
@@ -113,8 +116,8 @@ pub struct StatisticsFields {
 
 impl Fields {
     /// Adds an environment's buffers and fields to an empty layout.
-    pub(super) fn new(layout: &mut Layout, model: &Model, spec: &Spec) -> Self {
-        let parameters = layout.table("parameters", Kind::F32);
+    pub(super) fn new(layout: &mut Layout, model: &Model, spec: &Spec, drives: &Drives) -> Self {
+        let table = layout.table("parameters", Kind::F32);
         let state = layout.buffer("state", Kind::F32);
         let io = layout.buffer("io", Kind::F32);
         let statistics = layout.buffer("statistics", Kind::F32);
@@ -126,7 +129,7 @@ impl Fields {
         };
 
         // A table without entries would be a buffer without bytes.
-        let parameters = layout.field(parameters, "parameters", spec.parameters().len().max(1));
+        let parameters = layout.field(table, "parameters", spec.parameters().len().max(1));
         let physics = StateFields::declare(model, layout, state, bits);
         let own = spec
             .own
@@ -143,6 +146,7 @@ impl Fields {
                 )
             })
             .collect();
+        let actuators = drives.declare(layout, state, table);
         let commands = spec.commands.iter();
         let commands = commands
             .map(|command| {
@@ -164,6 +168,7 @@ impl Fields {
             physics,
             own,
             histories,
+            actuators,
             commands,
             last_action: layout.field(state, "last_action", spec.actions.len()),
             randomized: layout.field(state, "randomized", spec.randomization().len()),

@@ -170,6 +170,7 @@ impl Recipe<'_> {
             .for_each(|(field, values)| field.store_all(values));
         let histories = fields.histories.iter().zip(&episode.task.histories);
         histories.for_each(|(field, entries)| field.store_all(&entries.concat()));
+        fields.actuators.store(&episode.actuators);
         fields
             .commands
             .iter()

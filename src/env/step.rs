@@ -16,6 +16,7 @@ use super::outcome::{Outcome, load_groups, store_groups, store_sensors};
 use crate::error::Result;
 use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
+use crate::tasks::actuators::{self, Drives};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
     Cause, ContactForces, Ctrl, Episode, Init, Instant, Key, Look, Memory, Params, Past,
@@ -33,6 +34,8 @@ pub(super) struct Plan {
     pub spec: Arc<Spec>,
     pub layout: Layout,
     pub fields: Fields,
+    /// Between the task's controls and the model's.
+    pub drives: Drives,
     pub autoreset: Autoreset,
 }
 
@@ -157,12 +160,19 @@ struct Told {
     forces: Forces,
     contacts: ContactForces,
     health: Health,
+    /// What actuator models remember.
+    actuators: actuators::Memory,
+    /// The controls that they gave.
+    driven: Vec<Var>,
 }
 
 impl Told {
     /// Before the first substep.
-    fn nothing(model: &Model, state: &rigid::State) -> Self {
+    fn nothing(plan: &Plan, before: &Episode) -> Self {
+        let (model, state) = (&plan.model, &before.physics);
         Self {
+            actuators: before.actuators.clone(),
+            driven: plan.drives.pick(&vec![Var::ZERO; model.nu]),
             evaluated: state.clone(),
             forces: Forces::none(model),
             contacts: ContactForces::none(model),
@@ -177,6 +187,8 @@ impl Carry for Told {
         self.forces.slots(visit);
         self.contacts.slots(visit);
         self.health.slots(visit);
+        self.actuators.slots(visit);
+        self.driven.slots(visit);
     }
 }
 
@@ -220,6 +232,7 @@ impl Recipe<'_> {
         Episode {
             physics: fields.physics.load(),
             task,
+            actuators: fields.actuators.load(),
             commands: fields
                 .commands
                 .iter()
@@ -297,7 +310,19 @@ impl Recipe<'_> {
         let model = &self.plan.model;
         let substeps = uniform("substeps");
         let substep = |(physics, mut told): (rigid::State, Told), index: Bits| {
-            let inputs = self.actuate(before, &physics, action);
+            let mut inputs = self.actuate(before, &physics, action);
+            let moment = actuators::Moment {
+                recording: &recording,
+                physics: &physics,
+                key: before.key,
+                step: before.step,
+                substep: index,
+                substeps,
+            };
+            let (fields, memory) = (&self.plan.fields.actuators, told.actuators);
+            let drives = &self.plan.drives;
+            told.actuators = drives.drive(moment, fields, &mut inputs.ctrl, memory);
+            told.driven = drives.pick(&inputs.ctrl);
             let step = rigid::substep(
                 model,
                 &recording.physics,
@@ -313,10 +338,7 @@ impl Recipe<'_> {
             (step.state, told)
         };
         let (physics, told) = stage("physics", || {
-            let start = (
-                before.physics.clone(),
-                Told::nothing(model, &before.physics),
-            );
+            let start = (before.physics.clone(), Told::nothing(self.plan, before));
             repeat(substeps, start, |_| go, substep)
         });
         let Told {
@@ -324,8 +346,13 @@ impl Recipe<'_> {
             forces,
             contacts,
             health,
+            actuators,
+            driven,
         } = told;
-        let Ctrl { ctrl, applied, .. } = self.actuate(before, &evaluated, action);
+        let Ctrl {
+            mut ctrl, applied, ..
+        } = self.actuate(before, &evaluated, action);
+        self.plan.drives.put(&driven, &mut ctrl);
         let past = Past {
             before: before.physics.clone(),
             evaluated,
@@ -336,6 +363,7 @@ impl Recipe<'_> {
         };
         let mut after = Episode {
             physics,
+            actuators,
             step: before.step + 1,
             ..before.clone()
         };
@@ -524,6 +552,7 @@ impl Recipe<'_> {
             Episode {
                 physics,
                 task,
+                actuators: self.plan.fields.actuators.begin(),
                 commands: self.sample(&recording, key, start),
                 last_action: self.no_action(),
                 draws: drawn.draws,

@@ -21,6 +21,7 @@
 //! | `reward.TERM.weight` | the reward is the sum of weight · term |
 //! | `termination.TERM.enabled` | 0 switches the term off |
 //! | `command.NAME.low` / `.high` / `.interval` | uniform range per component; seconds between samples |
+//! | `actuator.NAME.KEY` | an actuator model, new or the task's own; its keys stand in [`actuators`](super::actuators) |
 //! | anything declared with [`Spec::param`] | the task's own number |
 //! | `randomize.NAME.…` | what differs from world to world, see [`randomize::configure`] |
 //! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
@@ -33,6 +34,7 @@
 
 use toml::{Table, Value};
 
+use super::actuators::{self, Actuator};
 use super::params::Params;
 use super::sensing::{Lost, Sensor};
 use super::spec::{ObservationTerm, Spec, unknown};
@@ -151,6 +153,13 @@ impl Spec {
                 })?
             }
             ["command", name, field] => self.set_command(name, field, key, value)?,
+            ["actuator", name, ..] if parts.len() > 2 => {
+                let rest = parts[2..].join(".");
+                let read = |value: &Value| number(key, value);
+                actuators::set(&mut self.actuators, [name, &rest], value, read)
+                    .map_err(|error| error.context(key))?;
+                true
+            }
             ["task", option] => self.options.iter().any(|known| known == option),
             _ => false,
         };
@@ -226,6 +235,7 @@ impl Spec {
                     .map(|field| format!("command.{}.{field}", command.name)),
             );
         }
+        keys.extend(self.actuators.iter().flat_map(Actuator::keys));
         keys.extend(self.params.iter().map(|(key, _)| key.clone()));
         keys.extend(self.options.iter().map(|option| format!("task.{option}")));
         keys
@@ -266,6 +276,9 @@ impl Spec {
                 format!("command.{}.interval", command.name),
                 command.interval,
             );
+        }
+        for (key, value) in self.actuators.iter().flat_map(Actuator::parameters) {
+            params.add(key, value);
         }
         for (key, value) in &self.params {
             params.add(key.clone(), *value);

@@ -32,6 +32,7 @@
 //! }
 //! ```
 
+pub mod actuators;
 mod ant;
 mod ant_isaac;
 mod cartpole_balance;
@@ -59,6 +60,7 @@ mod walker2d;
 mod walker_walk;
 mod world;
 
+pub use actuators::{Actuator, Latency, Law, Target};
 pub use forces::ContactForce;
 pub use init::Init;
 pub use moment::{Link, Moment, Site};

@@ -149,36 +149,35 @@ impl Definition {
     /// # Errors
     /// There is no `=`, the value is no TOML value, or the key is not one of [`Spec::keys`].
     pub fn set(&mut self, assignment: &str) -> Result<()> {
-        let (key, value) = assignment.split_once('=').ok_or_else(|| {
-            Error::invalid(format!("`{assignment}` has no `=`")).hint("write key=value")
-        })?;
-        let (key, value) = (key.trim(), value.trim());
-        let line: Table =
-            format!("value = {value}")
-                .parse()
-                .map_err(|error: toml::de::Error| {
-                    Error::invalid(error.message()).context(format!("`{assignment}`"))
-                })?;
-        let mut leaf = line.get("value").cloned();
+        self.set_all([assignment])
+    }
+
+    /// [`Definition::set`] for keys that make sense only together, such as those of a new actuator model. A word that is no
+    /// TOML value is a string.
+    ///
+    /// # Errors
+    /// As [`Definition::set`]; then nothing changed.
+    pub fn set_all<'a>(
+        &mut self,
+        assignments: impl IntoIterator<Item = &'a str> + Clone,
+    ) -> Result<()> {
+        let place = |assignment: &str| format!("`{assignment}`");
         let mut changed = self.config.clone();
-        let mut table = &mut changed;
-        let mut parts = key.split('.').peekable();
-        while let Some(part) = parts.next() {
-            if parts.peek().is_none() {
-                if let Some(value) = leaf.take() {
-                    table.insert(part.into(), value);
-                }
-                break;
-            }
-            let inner = table
-                .entry(part)
-                .or_insert_with(|| toml::Value::Table(Table::new()));
-            table = inner
-                .as_table_mut()
-                .ok_or_else(|| Error::invalid(format!("`{part}` in `{key}` is no table")))?;
+        for assignment in assignments.clone() {
+            assign(&mut changed, assignment).map_err(|error| error.context(place(assignment)))?;
         }
-        self.resolve(&changed)
-            .map_err(|error| error.context(format!("`{assignment}`")))?;
+        if let Err(error) = self.resolve(&changed) {
+            // Whose mistake it is, if it is the mistake of one.
+            let guilty = assignments.into_iter().find(|assignment| {
+                let mut alone = self.config.clone();
+                let alone = assign(&mut alone, assignment).and_then(|()| self.resolve(&alone));
+                alone.is_err_and(|alone| alone == error)
+            });
+            return Err(match guilty {
+                Some(assignment) => error.context(place(assignment)),
+                None => error,
+            });
+        }
         self.config = changed;
         Ok(())
     }
@@ -197,6 +196,40 @@ impl Definition {
         spec.configure(config)?;
         spec.finish(&self.model)
     }
+}
+
+/// Puts `key=value` into a table.
+fn assign(config: &mut Table, assignment: &str) -> Result<()> {
+    let (key, value) = assignment
+        .split_once('=')
+        .ok_or_else(|| Error::invalid("there is no `=`").hint("write key=value"))?;
+    let (key, value) = (key.trim(), value.trim());
+    let letter = |c: char| c.is_ascii_alphanumeric() || "_-*?./".contains(c);
+    let line = format!("value = {value}").parse::<Table>();
+    let mut leaf = match line {
+        Ok(line) => line.get("value").cloned(),
+        Err(_) if !value.is_empty() && value.chars().all(letter) => {
+            Some(toml::Value::String(value.into()))
+        }
+        Err(error) => return Err(Error::invalid(error.message())),
+    };
+    let mut table = config;
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if parts.peek().is_none() {
+            if let Some(value) = leaf.take() {
+                table.insert(part.into(), value);
+            }
+            break;
+        }
+        let inner = table
+            .entry(part)
+            .or_insert_with(|| toml::Value::Table(Table::new()));
+        table = inner
+            .as_table_mut()
+            .ok_or_else(|| Error::invalid(format!("`{part}` in `{key}` is no table")))?;
+    }
+    Ok(())
 }
 
 /// The line of a TOML error.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::actuators::{Actuator, Drives};
 use super::sensing::Sensor;
 use crate::error::{Error, Result, near_matches};
 use crate::model::Model;
@@ -127,6 +128,8 @@ pub struct Spec {
     pub own: Vec<Own>,
     /// History buffers.
     pub histories: Vec<History>,
+    /// Actuator models.
+    pub actuators: Vec<Actuator>,
     /// The task's own numbers: key and value.
     pub params: Vec<(String, f64)>,
     /// Keys that the task reads itself from the table `task`.
@@ -155,6 +158,7 @@ impl Spec {
             commands: Vec::new(),
             own: Vec::new(),
             histories: Vec::new(),
+            actuators: Vec::new(),
             params: Vec::new(),
             options: Vec::new(),
             randomize: Vec::new(),
@@ -260,6 +264,14 @@ impl Spec {
             dim,
             length,
         });
+        self
+    }
+
+    /// Puts a model between the controls of some actuators and the forces at their joints, see
+    /// [`actuators`](super::actuators).
+    #[must_use]
+    pub fn actuator(mut self, model: Actuator) -> Self {
+        self.actuators.push(model);
         self
     }
 
@@ -373,6 +385,11 @@ impl Spec {
             self.params.iter().map(|(key, _)| key.as_str()).collect(),
         )?;
         self.finish_sensors()?;
+        named(
+            "actuator models",
+            self.actuators.iter().map(|a| a.name.as_str()).collect(),
+        )?;
+        Drives::new(&self.actuators, self.control_dt, model)?;
         for history in &self.histories {
             if history.length == 0 {
                 return Err(Error::invalid(format!(

@@ -6,10 +6,11 @@
 
 use std::rc::Rc;
 
+use super::actuators::Memory as ActuatorMemory;
 use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
-use super::sensing::Memory;
+use super::sensing::Memory as SensorMemory;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
@@ -60,13 +61,15 @@ impl Carry for Key {
 pub(crate) struct Episode {
     pub physics: State,
     pub task: TaskState,
+    /// What actuator models remember.
+    pub actuators: ActuatorMemory,
     /// Values of each command, in the order of the spec.
     pub commands: Vec<Vec<Var>>,
     pub last_action: Vec<Var>,
     /// What the world drew of its randomization.
     pub draws: Vec<Var>,
     /// What the sensors keep, in the order of the observation terms.
-    pub sensors: Vec<Memory>,
+    pub sensors: Vec<SensorMemory>,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -76,6 +79,7 @@ impl Carry for Episode {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
         self.physics.slots(visit);
         self.task.slots(visit);
+        self.actuators.slots(visit);
         self.commands.slots(visit);
         self.last_action.slots(visit);
         self.draws.slots(visit);

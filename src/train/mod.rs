@@ -5,6 +5,7 @@
 //! - [`trainer`]: the loop of rollouts, updates, logs and checkpoints;
 //! - [`ppo`]: the algorithm; [`network`], [`normalize`] and [`optimizer`]: its parts;
 //! - [`config`] and [`layers`]: every key, its default and its origin;
+//! - [`regression`]: perceptrons fitted to pairs, for learned actuator models;
 //! - [`statistics`]: what several runs say together;
 //! - [`checkpoint`], [`evaluate`](mod@evaluate), [`export`](mod@export), [`log`]: what a run leaves behind.
 //!
@@ -28,6 +29,7 @@ pub mod ppo;
 mod problems;
 pub mod process;
 pub mod random;
+pub mod regression;
 pub mod statistics;
 #[cfg(test)]
 mod testing;

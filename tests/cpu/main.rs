@@ -7,6 +7,7 @@ mod program;
 #[path = "../common/sensing_task.rs"]
 mod sensing_task;
 
+mod actuators;
 mod broken_mjcf;
 mod cli_input;
 mod cli_parity;

@@ -6,7 +6,9 @@ use manyworlds::error::Result;
 use manyworlds::math::Rng;
 use manyworlds::model::Model;
 use manyworlds::scene::mjcf;
-use manyworlds::tasks::{Ctrl, Definition, Init, Spec, Table, Task, TaskState, Terms, World};
+use manyworlds::tasks::{
+    Ctrl, Definition, Init, Registry, Spec, Table, Task, TaskState, Terms, World,
+};
 use manyworlds::trace::Var;
 
 /// A free ball in empty space, and a pole on a hinge.
@@ -358,4 +360,33 @@ fn what_is_wrong_is_said_on_one_line() {
             .contains("unknown preset `leged` (there are"),
         "{unknown}"
     );
+}
+
+#[test]
+fn presets_fit_a_robot() {
+    for (preset, expected) in [("peng2018", 39), ("dactyl2018", 85), ("legged", 80)] {
+        let mut definition = Registry::builtin()
+            .load("quadruped")
+            .expect("a built-in task");
+        // Its actuators have no control range, which noise could be a fraction of.
+        let own = "[actuator.all]\nnoise.range = 1.0\n";
+        let own = if preset == "dactyl2018" { own } else { "" };
+        let table = format!("{own}[randomize]\npreset = \"{preset}\"\n");
+        definition
+            .config
+            .extend(table.parse::<Table>().expect("TOML"));
+        let builder = VecEnv::builder(definition).worlds(2).seed(1);
+        let mut env = builder
+            .build_on(Target::Host(Precision::Single))
+            .unwrap_or_else(|error| panic!("{preset}: {error}"));
+        let drawn = env.spec().randomization().draws();
+        assert_eq!(drawn, expected, "numbers that {preset} draws");
+        for _ in 0..20 {
+            step(&mut env);
+        }
+        let qpos = env.get("qpos").expect("positions");
+        assert!(qpos.iter().all(|x| x.is_finite()));
+        let states = env.get("randomized").expect("draws");
+        assert!(states.iter().all(|x| x.is_finite()));
+    }
 }

@@ -9,6 +9,7 @@ mod program;
 #[path = "../common/sensing_task.rs"]
 mod sensing_task;
 
+mod actuators;
 mod cli_parity;
 mod cli_run;
 mod cli_seeds;
