@@ -176,6 +176,7 @@ impl Recipe<'_> {
             .zip(&episode.commands)
             .for_each(|(field, values)| field.store_all(values));
         store_sensors(&fields.sensors, &episode.sensors);
+        fields.randomized.store_all(&episode.draws);
         fields.episode.store_bits(0, episode.key.episode);
         fields.episode_step.store_bits(0, episode.step);
     }

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
-use super::sensing::{Look, Memory, Reader, Seen};
-use super::spec::unknown;
+use super::sensing::{Instant, Look, Memory, Reader, Seen};
+use super::spec::{RANDOMIZED, unknown};
+use super::world::Episode;
 use crate::error::{Error, Result};
 use crate::trace::{Mask, Var, stage};
 
@@ -149,6 +150,20 @@ impl Terms {
         }
     }
 
+    /// Feeds what the world drew of its randomization to those who see it.
+    pub(crate) fn observe_draws(&mut self, draws: &[Var]) {
+        let mut terms = self
+            .recording
+            .spec
+            .groups
+            .iter()
+            .flat_map(|group| &group.terms);
+        if terms.any(|term| term.name == RANDOMIZED) {
+            let seen = self.recording.spec.randomization.draws();
+            self.observe(RANDOMIZED, &draws[..seen]);
+        }
+    }
+
     /// A parameter's value as it is when the kernel runs, by its dotted key.
     pub fn param(&self, key: &str) -> Var {
         self.recording.param(key)
@@ -191,15 +206,17 @@ impl Terms {
         weighted.collect()
     }
 
-    /// What a look at every group's sensors gives, `scale · clip(reading)`, and what they keep. There is a memory for
-    /// each term, in the order of the groups and terms.
+    /// What a look at every group's sensors gives, `scale · clip(reading)`, and what they keep.
     ///
     /// The white noise of all groups is drawn from one stream, in the order of the groups, terms and components.
-    pub(crate) fn look(
-        &self,
-        look: &Look<'_>,
-        memories: &[Memory],
-    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+    pub(crate) fn look(&self, episode: &Episode, instant: Instant) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        let look = Look {
+            recording: &self.recording,
+            key: episode.key,
+            step: episode.step,
+            instant,
+        };
+        let memories = &episode.sensors;
         stage("observation", || {
             let mut white = look.key.rng("noise", look.step);
             let mut kept = Vec::with_capacity(memories.len());
@@ -217,7 +234,7 @@ impl Terms {
                     };
                     let key =
                         |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
-                    let mut reader = Reader::new(look, seen, &memories[kept.len()]);
+                    let mut reader = Reader::new(&look, seen, &memories[kept.len()]);
                     for component in 0..term.dim {
                         let mut value = reader.read(component, &mut white);
                         if term.clip.is_some() {
