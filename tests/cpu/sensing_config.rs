@@ -27,9 +27,7 @@ fn what_is_not_configured_is_not_kept() {
     let [none, noise, bias] = ["", "noise = 0.1", "noise = 0.1\nbias = 0.1"]
         .map(|options| kernel(&sensor("ramp", options)));
     assert!(none < noise && noise < bias, "{none} {noise} {bias}");
-    let error = build("")
-        .params()
-        .set("observation.policy.ramp.bias", 1.0);
+    let error = build("").params().set("observation.policy.ramp.bias", 1.0);
     assert!(error.is_err(), "what was absent cannot be set");
 }
 
