@@ -32,11 +32,11 @@ pub struct Fields {
     pub commands: Vec<Field>,
     /// `last_action`: the action of the step before.
     pub last_action: Field,
-    /// `sensor.GROUP.TERM.PART`, one for each observation term; most keep nothing.
-    pub sensors: Vec<SensorFields>,
     /// `randomized`: what the world drew of its randomization, in the order of
     /// [`Randomization::labels`](crate::randomize::Randomization::labels), then what follows from it.
     pub randomized: Field,
+    /// `sensor.GROUP.TERM.PART`, one for each observation term; most keep nothing.
+    pub sensors: Vec<SensorFields>,
     /// `episode_return`: rewards so far in the running episode.
     pub episode_return: Field,
     /// `episode_length`: steps so far in the running episode.
@@ -166,8 +166,8 @@ impl Fields {
             histories,
             commands,
             last_action: layout.field(state, "last_action", spec.actions.len()),
-            sensors: SensorFields::declare(spec, layout, state),
             randomized: layout.field(state, "randomized", spec.randomization().len()),
+            sensors: SensorFields::declare(spec, layout, state),
             episode_return: layout.field(state, "episode_return", 1),
             episode_length: layout.field(state, "episode_length", 1),
             episode_terms: layout.field(state, "episode_terms", terms),

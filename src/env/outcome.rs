@@ -175,8 +175,8 @@ impl Recipe<'_> {
             .iter()
             .zip(&episode.commands)
             .for_each(|(field, values)| field.store_all(values));
-        store_sensors(&fields.sensors, &episode.sensors);
         fields.randomized.store_all(&episode.draws);
+        store_sensors(&fields.sensors, &episode.sensors);
         fields.episode.store_bits(0, episode.key.episode);
         fields.episode_step.store_bits(0, episode.step);
     }

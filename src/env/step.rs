@@ -18,8 +18,8 @@ use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
-    Cause, ContactForces, Ctrl, Episode, Init, Instant, Key, Memory, Params, Past, SensorFields,
-    Spec, Task, TaskState, Terms, World, check,
+    Cause, ContactForces, Ctrl, Episode, Init, Instant, Key, Look, Memory, Params, Past,
+    SensorFields, Spec, Task, TaskState, Terms, World, check,
 };
 use crate::trace::{
     self, Bits, Carry, Graph, Layout, Mask, Slot, Var, repeat, select, stage, uniform, when,
@@ -81,8 +81,11 @@ impl Plan {
                 // Nothing is left of what was before a new seed.
                 let kept = recipe.sensors();
                 let blank: Vec<Memory> = kept.iter().map(Memory::blank).collect();
-                let sensors = select(reseed, blank, kept);
-                let mut episode = recipe.fresh(key, sensors, &fields.randomized.load_all());
+                let lasting = Lasting {
+                    draws: fields.randomized.load_all(),
+                    sensors: select(reseed, blank, kept),
+                };
+                let mut episode = recipe.fresh(key, lasting);
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
                 let past = recipe.no_past(&episode);
@@ -177,6 +180,12 @@ impl Carry for Told {
     }
 }
 
+/// What an episode leaves to the next.
+struct Lasting {
+    draws: Vec<Var>,
+    sensors: Vec<Memory>,
+}
+
 /// Where the substeps led.
 struct Advanced {
     episode: Episode,
@@ -217,8 +226,8 @@ impl Recipe<'_> {
                 .map(|field| field.load_all())
                 .collect(),
             last_action: fields.last_action.load_all(),
-            sensors: self.sensors(),
             draws: fields.randomized.load_all(),
+            sensors: self.sensors(),
             step: fields.episode_step.load_bits(0),
             key: self.key(),
         }
@@ -373,7 +382,7 @@ impl Recipe<'_> {
             health,
         } = advanced;
         let terms = self.terms(&after, &past, &action.values);
-        let (observation, sensors) = terms.look(&after, Instant::next());
+        let (observation, sensors) = self.sense(&terms, &after, Instant::next());
         after.sensors = sensors;
         let (weighted_terms, termination_terms) =
             stage("terms", || (terms.weighted_rewards(), terms.terminations()));
@@ -447,7 +456,22 @@ impl Recipe<'_> {
         terms
     }
 
-    /// What the sensors make of the task's observation terms, by group, and what they keep.
+    /// What the sensors make of a task's observation terms, by group, and what they keep.
+    fn sense(
+        &self,
+        terms: &Terms,
+        episode: &Episode,
+        instant: Instant,
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        let look = Look {
+            recording: &self.of(episode),
+            key: episode.key,
+            step: episode.step,
+            instant,
+        };
+        terms.look(&look, &episode.sensors)
+    }
+
     fn look(
         &self,
         episode: &Episode,
@@ -455,7 +479,7 @@ impl Recipe<'_> {
         action: &[Var],
         instant: Instant,
     ) -> (Vec<Vec<Var>>, Vec<Memory>) {
-        self.terms(episode, past, action).look(episode, instant)
+        self.sense(&self.terms(episode, past, action), episode, instant)
     }
 
     /// A new episode where it is due.
@@ -468,15 +492,18 @@ impl Recipe<'_> {
         let episode = outcome.episode.clone();
         (
             when(due, episode, |old| {
-                self.fresh(old.key, old.sensors, &old.draws)
+                let lasting = Lasting {
+                    draws: old.draws,
+                    sensors: old.sensors,
+                };
+                self.fresh(old.key, lasting)
             }),
             due,
         )
     }
 
-    /// The beginning of the episode after the one that `key` names, which had these draws. The sensors begin when they
-    /// are looked at.
-    fn fresh(&self, key: Key, sensors: Vec<Memory>, draws: &[Var]) -> Episode {
+    /// The beginning of the episode after the one that `key` names. The sensors begin when they are looked at.
+    fn fresh(&self, key: Key, Lasting { draws, sensors }: Lasting) -> Episode {
         stage("reset", || {
             let key = Key {
                 episode: key.episode + 1,
@@ -485,7 +512,7 @@ impl Recipe<'_> {
             let start = Bits::ZERO;
             let randomization = self.plan.spec.randomization();
             let source = self.recording.source(key, start);
-            let drawn = randomization.begin(&source, draws);
+            let drawn = randomization.begin(&source, &draws);
             let recording = self.recording.with_draws(&drawn.draws);
             let mut init = Init::new(&recording);
             let mut task = TaskState::zero(&recording);
@@ -499,8 +526,8 @@ impl Recipe<'_> {
                 task,
                 commands: self.sample(&recording, key, start),
                 last_action: self.no_action(),
-                sensors,
                 draws: drawn.draws,
+                sensors,
                 step: start,
                 key,
             }

@@ -6,6 +6,7 @@
 //! | key in `task.toml` and in [`Params`] | meaning |
 //! |---|---|
 //! | `control_dt`, `max_episode_steps` | structure: fixed when the environment is built |
+//! | `observation.GROUP.TERM.…` | of every group and term whose name fits: `*` is any characters, `?` is one |
 //! | `observation.GROUP.TERM.scale` / `.noise` / `.clip` | applied as `scale · clip(value + noise · ξ)`, ξ standard normal |
 //! | … `.delay` / `.max_delay` | age of what is read, s, interpolated between control steps; the largest that can be set later (structure) |
 //! | … `.gain` / `.bias` | standard deviations of a relative error and of an offset, drawn once per episode and value |
@@ -36,7 +37,7 @@ use super::params::Params;
 use super::sensing::{Lost, Sensor};
 use super::spec::{Spec, unknown};
 use crate::error::{Error, Result};
-use crate::randomize;
+use crate::randomize::{self, matches};
 
 impl Spec {
     /// Overrides the numbers with those of a `task.toml`.
@@ -128,23 +129,24 @@ impl Spec {
 
     fn set_observation(&mut self, path: [&str; 3], key: &str, value: &Value) -> Result<bool> {
         let [group, name, field] = path;
-        let groups = self.groups.iter_mut().filter(|known| known.name == group);
-        let term = groups
-            .flat_map(|group| &mut group.terms)
-            .find(|term| term.name == name);
-        match field {
-            "scale" => assign(term.map(|term| &mut term.scale), || {
-                number(key, value).map(Some)
-            }),
-            "clip" => assign(term.map(|term| &mut term.clip), || {
-                let bounds = numbers(key, value, 2)?;
-                Ok(Some([bounds[0], bounds[1]]))
-            }),
-            _ => match term {
-                Some(term) => set_sensor(&mut term.sensor, field, key, value),
-                None => Ok(false),
-            },
+        let groups = self
+            .groups
+            .iter_mut()
+            .filter(|known| matches(group, &known.name));
+        let terms = groups.flat_map(|group| &mut group.terms);
+        let mut known = false;
+        for term in terms.filter(|term| matches(name, &term.name)) {
+            known = true;
+            match field {
+                "scale" => term.scale = Some(number(key, value)?),
+                "clip" => {
+                    let bounds = numbers(key, value, 2)?;
+                    term.clip = Some([bounds[0], bounds[1]]);
+                }
+                _ => known &= set_sensor(&mut term.sensor, field, key, value)?,
+            }
         }
+        Ok(known)
     }
 
     fn set_command(&mut self, name: &str, field: &str, key: &str, value: &Value) -> Result<bool> {

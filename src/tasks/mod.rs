@@ -75,7 +75,7 @@ pub use toml::Table;
 pub use world::{Ctrl, JointState, World};
 
 pub(crate) use forces::ContactForces;
-pub(crate) use sensing::{Instant, Memory};
+pub(crate) use sensing::{Instant, Look, Memory};
 pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key, Past};

@@ -398,6 +398,45 @@ impl Spec {
         Ok(self)
     }
 
+    /// Finds what the randomization means in the model, and shows its draws to whom it is said.
+    fn resolve_randomization(&mut self, model: &Model) -> Result<()> {
+        let params = self.parameters();
+        let keys: Vec<String> = params
+            .keys()
+            .filter(|key| !key.starts_with("randomize."))
+            .map(String::from)
+            .collect();
+        self.randomization = Arc::new(Randomization::new(&self.randomize, model, &keys)?);
+        let Some(name) = &self.randomized_group else {
+            return Ok(());
+        };
+        if self.randomization.is_empty() {
+            return Ok(());
+        }
+        if self.groups.iter().all(|group| group.name != *name) {
+            let policy = self.group("policy")?.1.terms.iter();
+            let terms = policy.map(|term| ObservationTerm {
+                sensor: Sensor::default(),
+                ..term.clone()
+            });
+            let terms = terms.collect();
+            self.groups.push(Group {
+                name: name.clone(),
+                terms,
+            });
+        }
+        for group in self.groups.iter_mut().filter(|group| group.name == *name) {
+            group.terms.push(ObservationTerm {
+                name: RANDOMIZED.into(),
+                dim: self.randomization.draws(),
+                scale: None,
+                sensor: Sensor::default(),
+                clip: None,
+            });
+        }
+        Ok(())
+    }
+
     /// Adds what the sensors' options make necessary, and checks them.
     fn finish_sensors(&mut self) -> Result<()> {
         if let Some([group, term]) = self.misplaced.first() {
@@ -418,45 +457,6 @@ impl Spec {
                     .check(*dim, dt)
                     .map_err(|error| error.context(place))?;
             }
-        }
-        Ok(())
-    }
-
-    /// Finds what the randomization means in the model, and shows its draws to whom it is said.
-    fn resolve_randomization(&mut self, model: &Model) -> Result<()> {
-        let params = self.parameters();
-        let keys: Vec<String> = params
-            .keys()
-            .filter(|key| !key.starts_with("randomize."))
-            .map(String::from)
-            .collect();
-        self.randomization = Arc::new(Randomization::new(&self.randomize, model, &keys)?);
-        let Some(name) = &self.randomized_group else {
-            return Ok(());
-        };
-        if self.randomization.is_empty() {
-            return Ok(());
-        }
-        if self.groups.iter().all(|group| group.name != *name) {
-            let policy = self.group("policy")?.1.terms.iter();
-            let terms = policy.map(|term| ObservationTerm {
-                sensor: Sensor::new(),
-                ..term.clone()
-            });
-            let terms = terms.collect();
-            self.groups.push(Group {
-                name: name.clone(),
-                terms,
-            });
-        }
-        for group in self.groups.iter_mut().filter(|group| group.name == *name) {
-            group.terms.push(ObservationTerm {
-                name: RANDOMIZED.into(),
-                dim: self.randomization.draws(),
-                scale: None,
-                sensor: Sensor::new(),
-                clip: None,
-            });
         }
         Ok(())
     }

@@ -3,9 +3,8 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
-use super::sensing::{Instant, Look, Memory, Reader, Seen};
+use super::sensing::{Look, Memory, Reader, Seen};
 use super::spec::{RANDOMIZED, unknown};
-use super::world::Episode;
 use crate::error::{Error, Result};
 use crate::trace::{Mask, Var, stage};
 
@@ -206,17 +205,15 @@ impl Terms {
         weighted.collect()
     }
 
-    /// What a look at every group's sensors gives, `scale · clip(reading)`, and what they keep.
+    /// What a look at every group's sensors gives, `scale · clip(reading)`, and what they keep. There is a memory for
+    /// each term, in the order of the groups and terms.
     ///
     /// The white noise of all groups is drawn from one stream, in the order of the groups, terms and components.
-    pub(crate) fn look(&self, episode: &Episode, instant: Instant) -> (Vec<Vec<Var>>, Vec<Memory>) {
-        let look = Look {
-            recording: &self.recording,
-            key: episode.key,
-            step: episode.step,
-            instant,
-        };
-        let memories = &episode.sensors;
+    pub(crate) fn look(
+        &self,
+        look: &Look<'_>,
+        memories: &[Memory],
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
         stage("observation", || {
             let mut white = look.key.rng("noise", look.step);
             let mut kept = Vec::with_capacity(memories.len());
@@ -234,7 +231,7 @@ impl Terms {
                     };
                     let key =
                         |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
-                    let mut reader = Reader::new(&look, seen, &memories[kept.len()]);
+                    let mut reader = Reader::new(look, seen, &memories[kept.len()]);
                     for component in 0..term.dim {
                         let mut value = reader.read(component, &mut white);
                         if term.clip.is_some() {

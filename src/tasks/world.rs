@@ -63,10 +63,10 @@ pub(crate) struct Episode {
     /// Values of each command, in the order of the spec.
     pub commands: Vec<Vec<Var>>,
     pub last_action: Vec<Var>,
-    /// What the sensors keep, in the order of the observation terms.
-    pub sensors: Vec<Memory>,
     /// What the world drew of its randomization.
     pub draws: Vec<Var>,
+    /// What the sensors keep, in the order of the observation terms.
+    pub sensors: Vec<Memory>,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -78,8 +78,8 @@ impl Carry for Episode {
         self.task.slots(visit);
         self.commands.slots(visit);
         self.last_action.slots(visit);
-        self.sensors.slots(visit);
         self.draws.slots(visit);
+        self.sensors.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);
     }

@@ -161,3 +161,12 @@ fn actuators_and_the_world() {
     check("actuator_kinds", text, 1e-8);
     check("double_pendulum_servos", text, 1e-8);
 }
+
+#[test]
+fn bodies_follow_their_geoms() {
+    let text = "[size]\nfield = \"geom_size\"\nscale.uniform = [0.7, 1.4]\n\
+                [place]\nfield = \"geom_pos\"\nadd.uniform = [-0.02, 0.02]\n\
+                [mass]\nfield = \"body_mass\"\nscale.uniform = [0.5, 1.5]\n";
+    check("humanoid_contact", text, 1e-8);
+    check("elliptic_pile", text, 1e-6);
+}

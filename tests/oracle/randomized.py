@@ -94,6 +94,27 @@ def meant(model, entry):
     return chosen
 
 
+GEOMETRY = ("geom_size", "geom_pos")
+
+
+def compiled(path, base, changes):
+    """The model compiled anew with changed geoms: masses and inertias follow."""
+    spec = mujoco.MjSpec.from_file(path)
+    geoms = {geom.id: geom for geom in spec.geoms}
+    if any(i not in geoms for i in range(base.ngeom)):
+        spec.compile()
+        geoms = {geom.id: geom for geom in spec.geoms}
+    for field, row, component, operation, draw in changes:
+        geom = geoms[row]
+        if not np.isnan(geom.fromto[0]):
+            geom.fromto[:] = np.nan
+            geom.alt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
+            geom.pos[:], geom.quat[:], geom.size[:] = base.geom_pos[row], base.geom_quat[row], base.geom_size[row]
+        array = geom.size if field == "geom_size" else geom.pos
+        array[component] = {"scale": array[component] * draw, "add": array[component] + draw, "set": draw}[operation]
+    return spec.compile()
+
+
 def without_shortcuts(model):
     """What the compiler found for the model's own numbers: frames that coincide, inertias that are diagonal, bounds."""
     for name in ["body_sameframe", "geom_sameframe", "site_sameframe", "body_simple", "dof_simplenum"]:
@@ -113,15 +134,19 @@ def main():
     names = ["next_qpos", "next_qvel", "next_act", "qacc", "xpos", "xquat", "body_invweight0", "dof_invweight0"]
     out = {name: [] for name in names}
     for k, draws in enumerate(given["draws"]):
-        model = copy.deepcopy(base)
-        converge(model)
-        first = 0
+        changes, first = [], 0
         for entry in given["entries"]:
             chosen = meant(base, entry)
             for row, component, draw in chosen:
-                change(model, entry["field"], row, component, entry["operation"], draws[first + draw])
+                changes.append((entry["field"], row, component, entry["operation"], draws[first + draw]))
             first += max((draw for *_, draw in chosen), default=-1) + 1
         assert first == given["count"], (first, given["count"])
+        geometry = [change for change in changes if change[0] in GEOMETRY]
+        model = compiled(find(given["model"]), base, geometry) if geometry else copy.deepcopy(base)
+        converge(model)
+        for each in changes:
+            if each[0] not in GEOMETRY:
+                change(model, *each)
         without_shortcuts(model)
         data = mujoco.MjData(model)
         mujoco.mj_setConst(model, data)
