@@ -134,6 +134,29 @@ fn a_delay_between_steps_is_interpolated() {
 }
 
 #[test]
+fn a_randomized_delay_differs_between_worlds() {
+    let config = sensor("ramp", "delay = 0.02\nmax_delay = 0.1")
+        + "[randomize.latency]\nfield = \"param\"\nnames = \"observation.policy.ramp.delay\"\nset.uniform = [0.0, 0.1]\n";
+    let mut env = build(&config, 50);
+    (0..10).for_each(|_| step(&mut env));
+    // 1000 − 3 (k − delay): in a straight line, interpolation is exact.
+    let delays: Vec<f64> = (0..50)
+        .map(|world| (f64::from(values(&env, "obs.policy", "ramp", world)[1]) - 970.0) / 3.0 * 0.02)
+        .collect();
+    let drawn = env.get("randomized").unwrap();
+    for (delay, drawn) in delays.iter().zip(&drawn) {
+        // A reading of 1000 as f32: 6e-5 of 3 in a step.
+        assert!(
+            (delay - f64::from(*drawn)).abs() < 1e-6,
+            "{delay} for {drawn}"
+        );
+    }
+    let spread =
+        delays.iter().fold(0.0f64, |a, b| a.max(*b)) - delays.iter().fold(1.0f64, |a, b| a.min(*b));
+    assert!(spread > 0.08, "{spread}");
+}
+
+#[test]
 fn a_slow_sensor_holds_its_readings() {
     // Noise is part of the reading, and is held with it.
     for period in [1, 2, 3, 4, 5, 7, 10, 50] {
@@ -449,6 +472,52 @@ fn a_quarantined_world_keeps_what_its_sensors_had() {
         assert_eq!(before[1][..WIDTH], after[1][..WIDTH], "{mode:?}");
         assert_ne!(before[0], after[0], "{mode:?}");
     }
+}
+
+#[test]
+fn a_damaged_memory_heals_and_no_neighbour_notices() {
+    let fields = [
+        "ramp.past",
+        "ramp.gain",
+        "ramp.bias",
+        "still.drift",
+        "still.frozen",
+        "still.reading",
+        "wave.mean",
+        "wave.variance",
+        "wave.samples",
+        "wave.reading",
+        "target.past",
+    ];
+    let build = || build_as(EVERYTHING, 3, Precision::Single, Autoreset::SameStep);
+    let run = |env: &mut VecEnv, steps: usize| (0..steps).for_each(|_| step(env));
+    let mut untouched = build();
+    run(&mut untouched, 35);
+    let untouched = everything(&untouched);
+    let mut quarantines = 0;
+    for field in fields.map(|field| format!("sensor.policy.{field}")) {
+        for damage in [f32::NAN, f32::INFINITY, -1e30, 1e30] {
+            let mut env = build();
+            run(&mut env, 5);
+            let values = vec![damage; env.get(&field).unwrap().len()];
+            env.set(&field, Some(&[false, true, false]), &values)
+                .unwrap();
+            run(&mut env, 30);
+            let after = everything(&env);
+            for world in [0, 2] {
+                assert_eq!(after[world], untouched[world], "{field} {damage}");
+            }
+            let seen = env.get("obs.policy").unwrap();
+            let seen = &seen[WIDTH..2 * WIDTH];
+            assert!(
+                seen.iter().all(|value| value.abs() < 1e4),
+                "{field} {damage}: {seen:?}"
+            );
+            quarantines += env.drain_stats().unwrap().quarantines.len();
+        }
+    }
+    // What a clip, the next sample or the next episode puts right is not noticed.
+    assert!(quarantines > 10, "{quarantines} of 44 were noticed");
 }
 
 #[test]

@@ -161,12 +161,13 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(look: &'a Look<'a>, seen: Seen<'a>, memory: &Memory) -> Self {
         stage("sensing", || {
             let call = Call { look, seen };
+            let memory = signal::sound(look.instant, memory);
             Self {
-                signal: Signal::new(&call, memory),
-                failure: Failure::new(&call, memory),
+                signal: Signal::new(&call, &memory),
+                failure: Failure::new(&call, &memory),
                 call,
-                old: memory.clone(),
                 new: memory.clone(),
+                old: memory,
             }
         })
     }

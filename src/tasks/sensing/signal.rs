@@ -3,10 +3,13 @@
 use super::memory::{Memory, Part};
 use super::{Call, Instant};
 use crate::math::{Rng, functions};
-use crate::trace::{Var, select};
+use crate::trace::{Mask, Var, select};
 
 /// The running mean and variance forget what is older than about this many control steps.
 pub(super) const HORIZON: f64 = 16_384.0;
+
+/// No mean is larger: MuJoCo's `mjMAXVAL`.
+const LARGEST: f64 = 1e10;
 
 /// Delays this close to a whole number of control steps are whole: `0.06 s / 0.02 s` is not 3 in binary.
 const WHOLE: f64 = 1e-4;
@@ -116,6 +119,34 @@ impl Signal {
             new.put(Part::Samples, 0, samples);
         }
     }
+}
+
+/// The memory without a running deviation that no truth can have had, where an episode begins.
+///
+/// Everything else begins anew with the episode, so that a world whose memory was damaged is sound after its quarantine.
+pub(super) fn sound(instant: Instant, memory: &Memory) -> Memory {
+    let mut sound = memory.clone();
+    if memory.get(Part::Samples).is_empty() {
+        return sound;
+    }
+    let parts = [
+        (Part::Mean, -LARGEST, LARGEST),
+        (Part::Variance, 0.0, LARGEST * LARGEST),
+        (Part::Samples, 0.0, HORIZON),
+    ];
+    let mut is_sound = Mask::from(true);
+    for (part, low, high) in parts {
+        for value in memory.get(part) {
+            is_sound &= value.finite() & value.ge(low) & value.le(high);
+        }
+    }
+    for (part, _, _) in parts {
+        for (index, value) in memory.get(part).iter().enumerate() {
+            let damaged = instant.first & !is_sound;
+            sound.put(part, index, select(damaged, Var::ZERO, *value));
+        }
+    }
+    sound
 }
 
 /// Weights of the entries of the past: of the two that are nearest in age to the delay, in proportion to nearness.
