@@ -2,8 +2,8 @@
 //! (`mj_collision`'s parameters, `mj_instantiateContact`). What a contact does to a link is its cone's matter.
 
 use crate::math::{Force, MIN_VALUE, Vec3};
-use crate::model::{Cone, Geom, Model};
-use crate::trace::{Bits, Carry, Mask, Slot, Var, select, when};
+use crate::model::{Cone, Model};
+use crate::trace::{Bits, Carry, Mask, Slot, Var, select};
 
 use super::Context;
 use super::collision::{self, Candidate, Point, Shape};
@@ -79,15 +79,15 @@ pub(super) struct Touch {
 
 /// What two geoms share.
 #[derive(Clone)]
-struct Shared {
-    friction: [Var; 5],
-    softness: Softness,
-    /// `solref` of the friction directions of an elliptic cone, where it differs.
-    slip_solref: Option<[f64; 2]>,
-    margin: Var,
-    gap: Var,
+pub(super) struct Shared {
+    pub friction: [Var; 5],
+    pub softness: Softness,
+    /// `solref` of the friction directions of an elliptic cone, where it has one of its own.
+    pub slip_solref: Option<[Var; 2]>,
+    pub margin: Var,
+    pub gap: Var,
     /// Sums of both bodies' inverse inertias at `qpos0`: translation, rotation.
-    inverse_weight: [Var; 2],
+    pub inverse_weight: [Var; 2],
 }
 
 impl Carry for Shared {
@@ -95,6 +95,7 @@ impl Carry for Shared {
         self.friction.slots(visit);
         self.softness.solref.slots(visit);
         self.softness.solimp.slots(visit);
+        self.slip_solref.slots(visit);
         self.margin.slots(visit);
         self.gap.slots(visit);
         self.inverse_weight.slots(visit);
@@ -127,149 +128,6 @@ pub(super) fn touches(cx: &Context<'_>, at: &Kinematics) -> Vec<Touch> {
         }
     }
     touches
-}
-
-/// A possible contact between two links, relative to the origin of the first one's tree.
-///
-/// Not to one origin for all contacts: in `f32` a distance between things that are metres away from it is off by 1e-6 m.
-#[derive(Clone)]
-pub(super) struct Guest {
-    pub dim: usize,
-    /// In the world.
-    pub origin: Vec3,
-    pub geoms: [usize; 2],
-    /// Its number among all of them.
-    pub index: Bits,
-    /// The bodies of the first and the second geom.
-    pub bodies: [Bits; 2],
-    /// Distance less margin.
-    pub violation: Var,
-    point: Bare,
-    shared: Shared,
-}
-
-/// A point without tangents: between geoms that move they follow from the normal, once it is known who gets a slot.
-#[derive(Clone)]
-struct Bare {
-    distance: Var,
-    pos: Vec3,
-    normal: Vec3,
-}
-
-impl Bare {
-    fn absent() -> Self {
-        Self {
-            distance: collision::ABSENT.into(),
-            pos: Vec3::ZERO,
-            normal: Vec3::new(1.0, 0.0, 0.0),
-        }
-    }
-
-    fn of(point: Point) -> Self {
-        Self {
-            distance: point.distance,
-            pos: point.pos,
-            normal: point.frame[0],
-        }
-    }
-}
-
-impl Carry for Bare {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.distance.slots(visit);
-        self.pos.slots(visit);
-        self.normal.slots(visit);
-    }
-}
-
-impl Carry for Guest {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.origin.slots(visit);
-        self.index.slots(visit);
-        self.bodies.slots(visit);
-        self.violation.slots(visit);
-        self.point.slots(visit);
-        self.shared.slots(visit);
-    }
-}
-
-impl Guest {
-    /// The same parameters, and no contact.
-    pub(super) fn absent(&self) -> Self {
-        Self {
-            index: Bits::from(u32::MAX),
-            violation: collision::ABSENT.into(),
-            point: Bare::absent(),
-            ..self.clone()
-        }
-    }
-
-    /// As a contact whose second geom's link moves.
-    pub(super) fn touch(&self, cx: &Context<'_>) -> Touch {
-        let Bare {
-            distance,
-            pos,
-            normal,
-        } = self.point;
-        touch(
-            cx,
-            (self.geoms, self.dim),
-            (0, true),
-            Point::new(distance, pos, normal),
-            &self.shared,
-        )
-    }
-}
-
-/// All possible contacts between two links.
-pub(super) fn between(cx: &Context<'_>, at: &Kinematics) -> Vec<Guest> {
-    let mut all = Vec::new();
-    for candidate in candidates(cx.model) {
-        let bodies = candidate.geoms.map(|geom| cx.model.geom_bodyid[geom]);
-        if bodies.iter().any(|&body| cx.tree.body_link[body].is_none()) {
-            continue;
-        }
-        let origin = at.origin[bodies[0]];
-        let shapes = candidate.geoms.map(|geom| shape(cx, at, geom, origin));
-        let shared = shared(cx, &candidate);
-        let several = cx.model.opt.flags.multiccd;
-        for point in nearby(&shapes, shared.margin + shared.gap, several) {
-            all.push(Guest {
-                dim: candidate.condim,
-                origin,
-                geoms: candidate.geoms,
-                index: Bits::from(all.len() as u32),
-                bodies: bodies.map(|body| Bits::from(body as u32)),
-                violation: point.distance - shared.margin,
-                point,
-                shared: shared.clone(),
-            });
-        }
-    }
-    all
-}
-
-/// The contact points of two shapes. Those that cost more than a branch are computed only where the balls around the
-/// shapes are within reach.
-fn nearby(shapes: &[Shape; 2], reach: Var, several: bool) -> Vec<Bare> {
-    let [a, b] = shapes;
-    let all = || -> Vec<Bare> {
-        let points = collision::collide(a, b, reach, several).into_iter();
-        points.map(Bare::of).collect()
-    };
-    let is_cheap = |shape: &Shape| matches!(shape.kind, Geom::Sphere | Geom::Capsule);
-    if is_cheap(a) && is_cheap(b) {
-        return all();
-    }
-    let radius = |shape: &Shape| match shape.kind {
-        Geom::Sphere => shape.size[0],
-        Geom::Capsule => shape.size[0] + shape.size[1],
-        _ => Vec3::from(shape.size).norm(),
-    };
-    let reaching = radius(a) + radius(b) + reach;
-    let near = (a.pos - b.pos).norm_squared().lt(reaching.square());
-    let count = collision::points(a.kind, b.kind, several).unwrap_or(0);
-    when(near, vec![Bare::absent(); count], |_| all())
 }
 
 /// How many possible contacts of a dimension there are between two links.
@@ -310,12 +168,12 @@ pub(super) fn contacts(
             torque: contact.world_torque(),
         }
     });
-    let between = slots.all.iter().enumerate().map(|(index, touch)| {
+    let between = slots.all.iter().map(|(index, touch)| {
         // In whichever slot it stands, if it has one.
         let mut sum = [Var::ZERO; 6];
         for (slot, force) in slots.slots.iter().zip(in_slots) {
             if slot.touch.dim == touch.dim {
-                let here = slot.index.eq(index as u32);
+                let here = slot.index.eq(*index);
                 let part = |k: usize| sum[k] + select(here, force[k], Var::ZERO);
                 sum = std::array::from_fn(part);
             }
@@ -431,7 +289,7 @@ pub(super) fn capacity(model: &Model) -> usize {
 }
 
 /// The pairs of geoms that can touch.
-fn candidates(model: &Model) -> Vec<Candidate> {
+pub(super) fn candidates(model: &Model) -> Vec<Candidate> {
     let mut candidates = collision::candidates(model);
     candidates.retain(|candidate| {
         let [a, b] = candidate.geoms.map(|geom| model.geom_type[geom]);
@@ -441,7 +299,7 @@ fn candidates(model: &Model) -> Vec<Candidate> {
 }
 
 /// A geom's shape relative to a given origin. That of its own tree costs nothing.
-fn shape(cx: &Context<'_>, at: &Kinematics, geom: usize, origin: Vec3) -> Shape {
+pub(super) fn shape(cx: &Context<'_>, at: &Kinematics, geom: usize, origin: Vec3) -> Shape {
     let frame = at.geom(cx.model, cx.parameters, geom);
     let own = at.origin[cx.model.geom_bodyid[geom]];
     Shape {
@@ -453,7 +311,7 @@ fn shape(cx: &Context<'_>, at: &Kinematics, geom: usize, origin: Vec3) -> Shape 
 }
 
 /// The parameters of a pair of geoms (`mj_contactParam`): its own, those of the geom with priority, or mixed.
-fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
+pub(super) fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
     let (model, parameters) = (cx.model, cx.parameters);
     let [a, b] = candidate.geoms;
     let weight = |k: usize| {
@@ -468,7 +326,9 @@ fn shared(cx: &Context<'_>, candidate: &Candidate) -> Shared {
                 solref: candidate.solref.map(Var::from),
                 solimp: candidate.solimp.map(Var::from),
             },
-            slip_solref: Some(candidate.solreffriction).filter(|given| *given != [0.0; 2]),
+            slip_solref: Some(candidate.solreffriction)
+                .filter(|given| *given != [0.0; 2])
+                .map(|given| given.map(Var::from)),
             margin: candidate.margin.into(),
             gap: candidate.gap.into(),
             inverse_weight,
@@ -530,7 +390,7 @@ fn mixed(cx: &Context<'_>, a: usize, b: usize) -> ([Var; 3], Softness) {
 ///
 /// The regularization of an edge is `2 μ² R` with the first tangent's μ and R, that of a frictionless contact scaled
 /// by `1 + μ²`; the normal of an elliptic cone has a frictionless contact's (`mj_diagApprox`, `mj_makeImpedance`).
-fn touch(
+pub(super) fn touch(
     cx: &Context<'_>,
     (geoms, dim): ([usize; 2], usize),
     (link, is_second): (usize, bool),
@@ -550,7 +410,7 @@ fn touch(
     };
     let elliptic = has_ellipse.then(|| {
         let slip = shared.slip_solref.map(|solref| Softness {
-            solref: solref.map(Var::from),
+            solref,
             ..shared.softness.clone()
         });
         let mut cone = Elliptic::new(&shared.friction[..dim - 1], stiffness, impratio);

@@ -27,6 +27,7 @@ mod elliptic;
 mod equality;
 mod external;
 mod free_body;
+mod guest;
 mod inertia;
 mod integrate;
 mod kinematics;

@@ -12,8 +12,9 @@ use crate::trace::{Bits, Mask, Var, repeat, select};
 
 use super::Context;
 use super::cone::state_bits;
-use super::contact::{self, Guest, Touch};
+use super::contact::{self, Touch};
 use super::coupling::{Coupling, dot};
+use super::guest::{self, Guest, Roll};
 use super::kinematics::Kinematics;
 use super::state::State;
 
@@ -47,8 +48,8 @@ pub(super) struct Slot {
 pub(super) struct Slots {
     /// Contacts that stand in them.
     pub slots: Vec<Slot>,
-    /// All possible contacts between links.
-    pub all: Vec<Touch>,
+    /// All possible contacts between links, with their numbers.
+    pub all: Vec<(u32, Touch)>,
     /// How many of them push or could.
     pub needed: Bits,
     /// Whether some have no slot.
@@ -66,7 +67,7 @@ pub(super) fn capacity(model: &Model) -> usize {
 
 /// Fills the slots at a state.
 pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
-    let all = contact::between(cx, at);
+    let all = guest::between(cx, at);
     let one = |guest: &Guest| select(guest.violation.lt(0.0), Bits::from(1), Bits::ZERO);
     let (mut filled, mut needed) = (Vec::new(), Bits::ZERO);
     let mut overflow = Mask::from(false);
@@ -85,25 +86,27 @@ pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
         if guests.len() > room {
             overflow |= present.gt(room as u32);
         }
-        let kept = deepest(guests, room, present);
+        let kept = match guests.len() > room {
+            true => deepest(&guests, &Roll::new(cx, at, &guests), room, present),
+            false => guests,
+        };
         filled.extend(kept.iter().map(|guest| settle(cx, at, state, guest)));
     }
     Slots {
         slots: filled,
-        all: all.iter().map(|guest| guest.touch(cx)).collect(),
+        all: all
+            .iter()
+            .map(|guest| (guest.number, guest.touch(cx)))
+            .collect(),
         needed,
         overflow,
     }
 }
 
-/// The `count` deepest of the guests that are present, deepest first; all of them as they come where there are no
-/// more.
+/// The `count` deepest of the guests that are present, deepest first.
 ///
 /// One is found in each round, so that a world takes as many rounds as it has contacts.
-fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
-    if guests.len() <= count {
-        return guests;
-    }
+fn deepest(guests: &[Guest], roll: &Roll<'_>, count: usize, present: Bits) -> Vec<Guest> {
     let empty = guests[0].absent();
     let (kept, ..) = repeat(
         present.min(count as u32),
@@ -111,13 +114,20 @@ fn deepest(guests: Vec<Guest>, count: usize, present: Bits) -> Vec<Guest> {
         |_| true.into(),
         |(kept, last, last_index), round| {
             let mut next = empty.clone();
-            for guest in &guests {
+            let mut is_listed = Mask::from(false);
+            for guest in guests {
                 // Later in the order of depth, then of number, than the one before.
                 let ties = guest.violation.eq(last) & last_index.lt(guest.index);
                 let is_later = guest.violation.gt(last) | ties;
                 let is_first = is_later & guest.violation.lt(next.violation);
-                next = select(is_first, guest.clone(), next);
+                is_listed = select(is_first, roll.lists(guest).into(), is_listed);
+                let found = match roll.lists(guest) {
+                    true => next.renamed(guest),
+                    false => guest.clone(),
+                };
+                next = select(is_first, found, next);
             }
+            let next = roll.complete(is_listed, next);
             let kept = kept.into_iter().enumerate();
             let kept = kept.map(|(k, stands)| select(round.eq(k as u32), next.clone(), stands));
             (kept.collect(), next.violation, next.index)

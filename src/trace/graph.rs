@@ -204,8 +204,6 @@ pub(super) enum Statement {
         value: Id,
     },
     Region(u32),
-    /// Leaves the surrounding `repeat` unless the mask holds.
-    BreakUnless(Id),
     Call(u32),
 }
 
@@ -219,7 +217,7 @@ pub(super) struct Region {
     pub repeats: bool,
     pub initial: Vec<Id>,
     pub result: Vec<Id>,
-    /// What a `repeat` tests before each iteration.
+    /// What a `repeat` tests after each iteration; whether it begins, `control` says.
     pub go: Option<Id>,
 }
 

@@ -254,8 +254,8 @@ struct Thread<'a, R> {
 }
 
 impl<R: Real> Thread<'_, R> {
-    /// Runs a block; false where a `repeat` is to be left.
-    fn block(&mut self, block: u32) -> bool {
+    /// Runs a block.
+    fn block(&mut self, block: u32) {
         for statement in &self.graph.blocks[block as usize].statements {
             match *statement {
                 Statement::Node(id) if self.live.nodes[id as usize] => self.node(id),
@@ -279,11 +279,6 @@ impl<R: Real> Thread<'_, R> {
                         value,
                     });
                 }
-                Statement::BreakUnless(go) => {
-                    if self.bit(go) == 0 {
-                        return false;
-                    }
-                }
                 Statement::Region(region) if self.live.regions[region as usize] => {
                     self.region(region)
                 }
@@ -291,7 +286,6 @@ impl<R: Real> Thread<'_, R> {
                 Statement::Call(call) => self.call(call),
             }
         }
-        true
     }
 
     fn float(&self, id: Id) -> R {
@@ -329,10 +323,11 @@ impl<R: Real> Thread<'_, R> {
             if let Some(counter) = nodes.counter {
                 self.bits[counter as usize] = iteration;
             }
-            if !self.block(region.body) {
+            self.block(region.body);
+            carried = region.result.iter().map(|&id| self.pair(id)).collect();
+            if region.go.is_some_and(|go| self.bit(go) == 0) {
                 break;
             }
-            carried = region.result.iter().map(|&id| self.pair(id)).collect();
         }
         for &(id, slot) in &nodes.outputs {
             (self.floats[id as usize], self.bits[id as usize]) = carried[slot];

@@ -454,12 +454,11 @@ pub(super) fn counter(region: u32) -> Id {
     intern(Op::Counter { region }, Type::Bits)
 }
 
-/// Leaves the current `repeat` before this iteration unless the mask holds.
-pub(super) fn break_unless(region: u32, go: Id) {
+/// Leaves the current `repeat` after this iteration unless the mask holds.
+pub(super) fn set_go(region: u32, go: Id) {
     with(|recorder| {
         recorder.demand_visible(go);
         recorder.graph.regions[region as usize].go = Some(go);
-        recorder.push(Statement::BreakUnless(go));
     });
 }
 

@@ -200,6 +200,9 @@ pub fn when<C: Carry>(mask: Mask, carry: C, body: impl FnOnce(C) -> C) -> C {
 /// it stopped, whatever its neighbours do. `body` gets the index of the iteration. It may be recorded more than
 /// once, because a carried value that an iteration leaves unchanged is found by recording, and is then no longer
 /// carried.
+///
+/// The graph tests at the end of the body, and before the first iteration outside of it: Mesa's software device leaves a
+/// loop only at its end, so a test at the beginning would cost one more pass, in which nobody takes part.
 pub fn repeat<C: Carry>(
     count: impl Into<Bits>,
     carry: C,
@@ -207,11 +210,13 @@ pub fn repeat<C: Carry>(
     body: impl Fn(C, Bits) -> C,
 ) -> C {
     let count = count.into();
-    match count.as_constant() {
-        Some(0) => return carry,
-        Some(1) => return when(go(&carry), carry, |carry| body(carry, Bits::ZERO)),
+    let enters = go(&carry);
+    match (count.as_constant(), enters.as_constant()) {
+        (Some(0), _) | (_, Some(false)) => return carry,
+        (Some(1), _) => return when(enters, carry, |carry| body(carry, Bits::ZERO)),
         _ => {}
     }
+    let count = select(enters, count, Bits::ZERO);
     let before = flatten(&carry);
     let initial: Vec<Id> = before.iter().map(|scalar| scalar.id()).collect();
     let mut varies = vec![true; before.len()];
@@ -227,11 +232,8 @@ pub fn repeat<C: Carry>(
             })
             .collect();
         let entered = rebuild(&carry, &start);
-        let go = go(&entered);
-        if go.as_constant() != Some(true) {
-            record::break_unless(region, go.id());
-        }
-        let end = flatten(&body(entered, Bits::node(record::counter(region))));
+        let left = body(entered, Bits::node(record::counter(region)));
+        let end = flatten(&left);
         assert_eq!(
             before.len(),
             end.len(),
@@ -245,6 +247,11 @@ pub fn repeat<C: Carry>(
             record::take_back(mark);
             unchanged.into_iter().for_each(|slot| varies[slot] = false);
             continue;
+        }
+        // What allowed the first iteration, and does not change, allows them all.
+        let go = go(&left);
+        if !go.same(enters) && go.as_constant() != Some(true) {
+            record::set_go(region, go.id());
         }
         let outputs =
             record::end_region(region, mark, end.iter().map(|scalar| scalar.id()).collect());

@@ -63,7 +63,7 @@ impl Graph {
                         let arguments = &self.calls[call as usize].arguments;
                         arguments.iter().for_each(|&id| uses.add(id, at as BlockId));
                     }
-                    Statement::Node(_) | Statement::Region(_) | Statement::BreakUnless(_) => {}
+                    Statement::Node(_) | Statement::Region(_) => {}
                 }
             }
         }

@@ -92,12 +92,12 @@ fn repeat_stops_per_world_and_keeps_the_carry_of_the_iteration_that_stopped() {
         board.output.store(0, value);
         board.counts.store_bits(0, count);
     });
-    let mut memory = HostMemory::<f32>::new(&board.layout, 3);
-    for (world, start) in [1.0, 30.0, 1e-6].into_iter().enumerate() {
+    let mut memory = HostMemory::<f32>::new(&board.layout, 4);
+    for (world, start) in [1.0, 30.0, 200.0, 1e-6].into_iter().enumerate() {
         memory.set(board.input, 0, world, start);
     }
-    graph.interpret(&mut memory, &[], 0..3);
-    let results: Vec<_> = (0..3)
+    graph.interpret(&mut memory, &[], 0..4);
+    let results: Vec<_> = (0..4)
         .map(|world| {
             (
                 memory.get(board.output, 0, world),
@@ -105,8 +105,25 @@ fn repeat_stops_per_world_and_keeps_the_carry_of_the_iteration_that_stopped() {
             )
         })
         .collect();
-    assert_eq!(results[..2], [(128.0, 7), (120.0, 2)]);
-    assert_eq!(results[2].1, 10, "the iteration limit holds");
+    assert_eq!(results[..3], [(128.0, 7), (120.0, 2), (200.0, 0)]);
+    assert_eq!(results[3].1, 10, "the iteration limit holds");
+}
+
+/// A mask that is the same in every iteration is tested once; nothing tests it inside of the loop.
+#[test]
+fn a_mask_that_no_iteration_changes_guards_the_whole_loop() {
+    let board = Board::new();
+    let graph = record("guarded loop", &board.layout, || {
+        let go = board.input.load(1).gt(0.0);
+        let body = |x: Var, _| x * 2.0;
+        let doubled = repeat(uniform("n"), board.input.load(0), |_| go, body);
+        board.output.store(0, doubled);
+    });
+    let wgsl = graph.wgsl();
+    let body = &wgsl[wgsl.find("loop {").unwrap()..];
+    assert!(!body.contains('!') && body.contains("break"), "{wgsl}");
+    assert_eq!(board.run(&graph, [5.0, 1.0, 0.0, 0.0])[0], 40.0);
+    assert_eq!(board.run(&graph, [5.0, -1.0, 0.0, 0.0])[0], 5.0);
 }
 
 #[test]
@@ -132,7 +149,7 @@ fn unchanged_carries_vanish_and_invariants_leave_the_loop() {
     assert_eq!(graph.operations().carries, 1);
     assert_eq!(graph.operations().total, 2);
     let wgsl = graph.wgsl();
-    let (product, start) = (wgsl.find(" * t").unwrap(), wgsl.find("for (").unwrap());
+    let (product, start) = (wgsl.find(" * t").unwrap(), wgsl.find("loop {").unwrap());
     assert!(
         product < start,
         "the product is computed before the loop:\n{wgsl}"

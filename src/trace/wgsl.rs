@@ -1,7 +1,8 @@
 //! Prints a graph as WGSL: straight-line code, one thread per world, one `let` per live node.
 //!
 //! Binding 0 is the launch (which worlds, the stride, the run-time values); buffer `i` of the layout is binding
-//! `1 + i`, declared only where it is used. A `repeat` becomes a loop over `var`s, a `when` an `if`.
+//! `1 + i`, declared only where it is used. A `repeat` becomes a loop over `var`s that is left at its end,
+//! a `when` an `if`.
 
 use std::fmt::Write;
 
@@ -108,10 +109,6 @@ impl Printer<'_> {
                     let value = self.name(value);
                     self.line(format_args!("{target} = {value};"));
                 }
-                Statement::BreakUnless(go) => {
-                    let go = self.name(go);
-                    self.line(format_args!("if !({go}) {{ break; }}"));
-                }
                 Statement::Region(region) if self.live.regions[region as usize] => {
                     self.region(region)
                 }
@@ -145,9 +142,14 @@ impl Printer<'_> {
         }
         let control = self.name(region.control);
         match region.repeats {
-            true => self.line(format_args!(
-                "for (var i{number} = 0u; i{number} < {control}; i{number}++) {{"
-            )),
+            true => {
+                let begins = match self.graph.nodes[region.control as usize].op {
+                    Op::Bits(_) => String::new(),
+                    _ => format!("if {control} > 0u "),
+                };
+                self.line(format_args!("var i{number} = 0u;"));
+                self.line(format_args!("{begins}{{ loop {{"));
+            }
             false => self.line(format_args!("if {control} {{")),
         }
         self.depth += 1;
@@ -156,8 +158,18 @@ impl Printer<'_> {
             let value = self.name(region.result[slot]);
             self.line(format_args!("r{number}_{slot} = {value};"));
         }
+        if region.repeats {
+            let stops = match region.go {
+                Some(go) => format!(" | !{}", self.name(go)),
+                None => String::new(),
+            };
+            self.line(format_args!("i{number}++;"));
+            self.line(format_args!(
+                "if (i{number} >= {control}){stops} {{ break; }}"
+            ));
+        }
         self.depth -= 1;
-        self.line(format_args!("}}"));
+        self.line(format_args!("{}", if region.repeats { "}}" } else { "}" }));
     }
 
     fn address(&self, buffer: u32, row: u32, index: Option<(u32, Id)>) -> String {

@@ -36,8 +36,9 @@ pub(super) fn capsule(a: &Shape, b: &Shape) -> [Point; 2] {
             Ball::of(b, b.pos + axis_b * t),
         )
     };
-    // Parallel segments touch at both ends of the stretch that they share.
-    let parallel = squared_sine.lt(PARALLEL);
+    // Parallel segments touch at both ends of the stretch that they share; a ball is no segment.
+    let is_ball = half_a.le(0.0) | half_b.le(0.0);
+    let parallel = squared_sine.lt(PARALLEL) & !is_ball;
     let nearest = (s, t);
     let ends = [half_b, -half_b].map(on_a);
     let (low, high) = (ends[0].min(ends[1]), ends[0].max(ends[1]));
@@ -47,7 +48,7 @@ pub(super) fn capsule(a: &Shape, b: &Shape) -> [Point; 2] {
     // Rounding moves the place where segments cross by its part of their coordinates over the squared sine, and so the
     // balls there apart by that part over the sine.
     let scale = a.pos.norm_squared() + b.pos.norm_squared() + half_a.square() + half_b.square();
-    let noise = SQUARED_NOISE * scale / select(parallel, Var::ONE, squared_sine);
+    let noise = SQUARED_NOISE * scale / select(parallel | is_ball, Var::ONE, squared_sine);
     let (on_a, on_b) = balls(first);
     [on_a.touch_beyond(on_b, noise), second]
 }
