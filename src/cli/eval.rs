@@ -17,6 +17,7 @@ use crate::train::{self, EvalReport, Policy, Recording};
   manyworlds eval runs/cartpole/001
   manyworlds eval runs/cartpole/001 --episodes 1000 --json
   manyworlds eval runs/cartpole/001/checkpoints/iteration_000050 --record episodes.npz
+  manyworlds eval runs/quadruped/001 'randomize.mass={field=\"body_mass\",names=\"trunk\",scale.constant=1.5}'
   manyworlds eval policy.json                    (as export writes it, or another program)")]
 pub(super) struct Arguments {
     /// Folder of a run, or of one of its checkpoints; or the F.json of an exported policy, for its task as it is by default
@@ -29,6 +30,10 @@ pub(super) struct Arguments {
     /// actions [T,n,A], reward, terminated, truncated, valid [T,n]
     #[arg(long, value_name = "F.npz")]
     record: Option<PathBuf>,
+    /// Settings of the task, over those it was trained with: the same policy in other worlds, for example
+    /// 'randomize.mass={field="body_mass",scale.constant=1.5}'
+    #[arg(value_name = "key=value")]
+    settings: Vec<String>,
     /// Print JSON: mean_return, std_return, mean_length, episodes, …, and the returns
     #[arg(long)]
     json: bool,
@@ -54,7 +59,8 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     if let Some(path) = &arguments.record {
         output::check_target(path)?;
     }
-    let (machine, policy, definition, place) = open(&arguments.policy, registry)?;
+    let (machine, policy, mut definition, place) = open(&arguments.policy, registry)?;
+    definition.set_all(arguments.settings.iter().map(String::as_str))?;
     note!(
         "{}: {} episodes of {}",
         place.display(),

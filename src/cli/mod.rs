@@ -44,6 +44,8 @@ mod seeds;
 mod settings;
 mod subject;
 #[cfg(feature = "learn")]
+mod sweep;
+#[cfg(feature = "learn")]
 mod train;
 
 use std::process::ExitCode;
@@ -81,6 +83,8 @@ enum Command {
     #[cfg(feature = "learn")]
     Eval(eval::Arguments),
     #[cfg(feature = "learn")]
+    Sweep(sweep::Arguments),
+    #[cfg(feature = "learn")]
     Export(export::Arguments),
     #[cfg(feature = "learn")]
     Replay(replay::Arguments),
@@ -117,6 +121,8 @@ fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
         Command::Compare(arguments) => compare::run(&arguments)?,
         #[cfg(feature = "learn")]
         Command::Eval(arguments) => eval::run(&arguments, registry)?,
+        #[cfg(feature = "learn")]
+        Command::Sweep(arguments) => sweep::run(&arguments, registry)?,
         #[cfg(feature = "learn")]
         Command::Export(arguments) => export::run(&arguments)?,
         #[cfg(feature = "learn")]
