@@ -336,7 +336,8 @@ impl<'a> World<'a> {
 
     /// Force or torque of an actuator (N or N·m) in the present state, if it were commanded `ctrl`.
     ///
-    /// Its gain, bias and force range count, its transmission's gear does not (MuJoCo's `actuator_force`).
+    /// Its gain, bias and force range count, its transmission's gear does not (MuJoCo's `actuator_force`). Where an
+    /// [actuator model](super::actuators) has a law of its own, it has neither gain nor bias: that is `ctrl` itself.
     pub fn actuator_force(&self, name: &str, ctrl: impl Into<Var>) -> Var {
         let recording = &self.recording;
         let id = recording.or_fault(recording.model.actuator_names.id(name), 0);
