@@ -6,10 +6,11 @@
 
 use std::rc::Rc;
 
-use super::actuators::Memory;
+use super::actuators;
 use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
+use super::sensing::Memory;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
@@ -61,12 +62,14 @@ pub(crate) struct Episode {
     pub physics: State,
     pub task: TaskState,
     /// What actuator models remember.
-    pub actuators: Memory,
+    pub actuators: actuators::Memory,
     /// Values of each command, in the order of the spec.
     pub commands: Vec<Vec<Var>>,
     pub last_action: Vec<Var>,
     /// What the world drew of its randomization.
     pub draws: Vec<Var>,
+    /// What the sensors keep, in the order of the observation terms.
+    pub sensors: Vec<Memory>,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -80,6 +83,7 @@ impl Carry for Episode {
         self.commands.slots(visit);
         self.last_action.slots(visit);
         self.draws.slots(visit);
+        self.sensors.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);
     }

@@ -4,6 +4,8 @@
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+#[path = "../common/sensing_task.rs"]
+mod sensing_task;
 
 mod actuators;
 mod broken_mjcf;
@@ -30,6 +32,9 @@ mod scene_overflow;
 mod scene_symmetry;
 mod scenes;
 mod scripts;
+mod sensing;
+mod sensing_config;
+mod sensing_statistics;
 mod sensor_mujoco;
 mod task_contacts;
 mod task_locomotion;
