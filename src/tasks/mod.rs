@@ -99,7 +99,8 @@ pub trait Task: Send {
     /// The task's own: an option that makes no sense, a model that does not fit.
     fn spec(&self, model: &Model, config: &Table) -> Result<Spec>;
 
-    /// Turns the action into controls and forces, in every substep. By default actuator i gets component i.
+    /// Turns the action into controls and forces, in every substep. By default actuator i gets component i. Where an
+    /// [actuator model](actuators) stands for an actuator, its control is what the model is told.
     fn actuate(&self, w: &World, action: &[Var], c: &mut Ctrl) {
         let _ = w;
         c.set_all(action);
