@@ -17,6 +17,7 @@ mod env_interface;
 mod env_overflow;
 mod env_physics;
 mod env_quarantine;
+mod env_state;
 mod env_support;
 mod examples;
 mod gpu_arena;
