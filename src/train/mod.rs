@@ -6,6 +6,7 @@
 //! - [`ppo`]: the algorithm; [`network`], [`normalize`] and [`optimizer`]: its parts;
 //! - [`config`] and [`layers`]: every key, its default and its origin;
 //! - [`statistics`]: what several runs say together;
+//! - [`lock`]: one process at a time;
 //! - [`checkpoint`], [`evaluate`](mod@evaluate), [`export`](mod@export), [`log`]: what a run leaves behind.
 //!
 //! Networks, records, schedulers and Adam are burn's. A run repeats bit for bit on one device: sums have a fixed
@@ -18,6 +19,7 @@ pub mod environment;
 pub mod evaluate;
 pub mod export;
 pub mod layers;
+pub mod lock;
 pub mod log;
 pub mod network;
 pub mod normalize;

@@ -33,3 +33,4 @@ mod trace_device;
 mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;
+mod train_kill;
