@@ -482,7 +482,8 @@ mod tests {
         let whole = TestDir::new("kept");
         train(&mut problem(), &config(4), &options(&whole, Start::Fresh)).unwrap();
         let expected = rows(&whole.path().join("run"));
-        let spoil: [(&str, fn(&Path)); 4] = [
+        type Spoil = fn(&Path);
+        let spoil: [(&str, Spoil); 4] = [
             ("rows after the checkpoint, half a row", |run| {
                 let text = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
                 let row = text.lines().nth(2).unwrap();

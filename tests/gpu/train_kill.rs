@@ -25,7 +25,10 @@ struct Experiment {
 
 impl Experiment {
     fn start(&self, folder: &Path, more: &[&str]) -> Child {
-        Command::new(env!("CARGO_BIN_EXE_manyworlds"))
+        // A long experiment wants a copy that nobody builds anew meanwhile.
+        let built = env!("CARGO_BIN_EXE_manyworlds");
+        let program = std::env::var("MANYWORLDS_PROGRAM").unwrap_or_else(|_| built.into());
+        Command::new(program)
             .args(["train", &self.task])
             .args(more)
             .args(&self.settings)
