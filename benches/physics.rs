@@ -3,6 +3,8 @@
 //! - `record`: from a compiled model to the graph of its control step, by Rust functions over recorded scalars.
 //! - `print`: from the graph to WGSL.
 //! - `step`: 20 substeps of every world in one dispatch, submitted and waited for; throughput in world-substeps.
+//! - `state`: the ant task, one control step beside saving and restoring all worlds on the device, putting one world into
+//!   all, and a snapshot on the host.
 //!
 //! ```text
 //! cargo bench --bench physics
@@ -12,10 +14,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use manyworlds::env::{Physics, Precision, Target};
+use manyworlds::env::{Physics, Precision, Randomness, Target, VecEnv, Which};
 use manyworlds::gpu::{Context, Options};
 use manyworlds::model::Model;
 use manyworlds::scene::mjcf;
+use manyworlds::tasks::Registry;
 
 const SUBSTEPS: u32 = 20;
 
@@ -68,6 +71,45 @@ fn main() {
                 });
             });
         }
+    }
+    group.finish();
+    let mut group = criterion.benchmark_group("state");
+    for worlds in [1024, 4096] {
+        let task = Registry::builtin().load("ant").expect("it is built in");
+        let builder = VecEnv::builder(task).worlds(worlds);
+        let mut env = builder.build(&context).expect("it fits");
+        let wait = |env: &VecEnv| env.get("done").map(drop).expect("the device works");
+        let name = |what: &str| BenchmarkId::new(what.to_owned(), worlds);
+        group.bench_function(name("step"), |b| {
+            b.iter(|| {
+                env.step_in_place().expect("the device works");
+                wait(&env);
+            });
+        });
+        let mut all = env.get_state(Which::All).expect("it fits");
+        let put = |env: &mut VecEnv, which, state: &_| {
+            let put = env.set_state(which, state, Randomness::Saved);
+            put.expect("the device works");
+            wait(env);
+        };
+        group.bench_function(name("save and restore"), |b| {
+            b.iter(|| {
+                let saved = env.get_state_into(Which::All, &mut all);
+                saved.expect("the device works");
+                put(&mut env, Which::All, &all);
+            });
+        });
+        let backwards: Vec<usize> = (0..worlds).rev().collect();
+        group.bench_function(name("permute"), |b| {
+            b.iter(|| put(&mut env, Which::Indices(&backwards), &all));
+        });
+        let one = env.get_state(Which::Indices(&[7])).expect("it fits");
+        group.bench_function(name("one into all"), |b| {
+            b.iter(|| put(&mut env, Which::All, &one));
+        });
+        group.bench_function(name("snapshot to the host"), |b| {
+            b.iter(|| env.snapshot(None).expect("the device works").to_bytes());
+        });
     }
     group.finish();
 }

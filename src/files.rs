@@ -24,6 +24,7 @@ pub fn write_with(
             .map_err(|error| Error::from(error.into_error()))?;
         file.sync_all()?;
         fs::rename(&partial, path)?;
+        path.parent().into_iter().for_each(sync_dir);
         Ok(())
     })();
     written.map_err(|error: Error| {
@@ -41,12 +42,36 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     write_with(path, |file| Ok(file.write_all(bytes)?))
 }
 
+/// Whether a file of that name was being written by [`write_with`] when its process was killed.
+pub fn is_partial(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".partial")
+}
+
+/// Has the names in a folder outlive a crash of the machine, where the system can; the files in it are synced already.
+pub fn sync_dir(folder: &Path) {
+    // Some systems refuse to open a folder: there it is as it always was.
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
 /// Reads a file.
 ///
 /// # Errors
 /// The file system's, with the file's name.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).map_err(|error| Error::io(error).context(path.display()))
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// The file system's, with the file's name.
+pub fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::io(error).context(path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Creates a folder and its parents.

@@ -87,8 +87,6 @@ pub(super) struct Evaluation {
 }
 
 impl Evaluation {
-    const FILE: &str = "evaluation.json";
-
     /// Writes what came out after `steps` of training.
     pub(super) fn save(run: &Path, report: &EvalReport, steps: u64) -> Result<()> {
         let evaluation = Self {
@@ -100,28 +98,18 @@ impl Evaluation {
             returns: report.returns.clone(),
         };
         let text = serde_json::to_vec_pretty(&evaluation).map_err(Error::io)?;
-        files::write(&run.join(Self::FILE), &text)
+        files::write(&run.join(policy::EVALUATION_FILE), &text)
     }
 
     /// Reads it, where the run has been evaluated.
     pub(super) fn load(run: &Path) -> Result<Option<Self>> {
-        let path = run.join(Self::FILE);
+        let path = run.join(policy::EVALUATION_FILE);
         if !path.exists() {
             return Ok(None);
         }
         let read = serde_json::from_slice(&files::read(&path)?);
         read.map(Some)
             .map_err(|error| Error::invalid(error).context(path.display()))
-    }
-
-    /// Removes it: the run goes on, to another policy.
-    pub(super) fn remove(run: &Path) -> Result<()> {
-        let path = run.join(Self::FILE);
-        match path.exists() {
-            true => std::fs::remove_file(&path)
-                .map_err(|error| Error::io(error).context(path.display())),
-            false => Ok(()),
-        }
     }
 }
 

@@ -10,8 +10,8 @@ use super::saved::{Evaluation, Machine, is_run};
 use super::train::{Arguments, Job, ended_by_interrupt, next_folder};
 use crate::error::{Error, Result};
 use crate::tasks::Registry;
+use crate::train::Start;
 use crate::train::statistics::{self, Interval};
-use crate::train::{Start, checkpoint};
 
 /// Seeds in the order in which they are trained.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub(super) fn run(arguments: &Arguments, seeds: &Seeds, registry: &Registry) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// A seed's run: resumed where it has a checkpoint; else begun, with the configuration of the runs beside it.
+/// A seed's run: resumed where it has begun; else begun, with the configuration of the runs beside it.
 fn job(
     arguments: &Arguments,
     group: &Path,
@@ -129,17 +129,11 @@ fn job(
     if arguments.resume.is_none() {
         return Job::fresh(arguments, out, None, Some(seed), registry);
     }
-    if checkpoint::latest(&out).is_ok() {
+    if is_run(&out) {
         return Job::resumed(arguments, out, registry);
     }
     let base = sibling.map(PathBuf::as_path);
-    let job = Job::fresh(arguments, out, base, Some(seed), registry)?;
-    if is_run(job.out()) {
-        note!("seed {seed}: was stopped before its first checkpoint, and begins again");
-        let place = |error| Error::io(error).context(job.out().display());
-        fs::remove_dir_all(job.out()).map_err(place)?;
-    }
-    Ok(job)
+    Job::fresh(arguments, out, base, Some(seed), registry)
 }
 
 /// The evaluation of a run that has nothing left to do.

@@ -194,7 +194,6 @@ impl Job {
             config.seed,
             out.display()
         );
-        Evaluation::remove(out)?;
         let mut worlds = machine.worlds(definition, config.worlds, config.seed)?;
         if let Some(time) = worlds.env().compile_time() {
             let operations = worlds.env().step_graph().operations().total;

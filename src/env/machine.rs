@@ -3,8 +3,10 @@
 //! The host runs the same graphs. In `f32` it does what the device is asked to do, operation by operation; in `f64` it
 //! is the reference.
 
+use std::sync::{Arc, OnceLock};
+
 use crate::error::{Error, Result};
-use crate::gpu::{Allocate, Arenas, Context, Kernel, Recorder};
+use crate::gpu::{Allocate, Arenas, Context, Copies, Gather, Kernel, Recorder};
 use crate::trace::{Field, Graph, HostMemory, Layout, Real};
 
 /// Floats of the host's interpreter.
@@ -43,6 +45,8 @@ enum Place {
         arenas: Box<Arenas>,
         kernels: Vec<Kernel>,
         graphs: Vec<Graph>,
+        /// Made when somebody first copies worlds.
+        gather: OnceLock<Arc<Gather>>,
     },
     Single(Host<f32>),
     Double(Host<f64>),
@@ -64,6 +68,7 @@ impl Machine {
                 arenas,
                 kernels: Vec::new(),
                 graphs: Vec::new(),
+                gather: OnceLock::new(),
             })
         };
         let place = match target {
@@ -94,6 +99,7 @@ impl Machine {
                 arenas,
                 kernels,
                 graphs,
+                ..
             } => {
                 kernels.push(Kernel::from_graph(arenas.context(), &graph)?);
                 graphs
@@ -281,6 +287,62 @@ impl Machine {
         Ok(())
     }
 
+    /// Memory for another number of worlds in the same place, without kernels; `layout` is this machine's.
+    pub(super) fn like(&self, layout: &Layout, worlds: usize) -> Result<Self> {
+        let place = match &self.place {
+            Place::Gpu { arenas, gather, .. } => {
+                let machine = Self::new(Target::Gpu(arenas.context()), layout, worlds)?;
+                if let (Place::Gpu { gather: own, .. }, Some(gather)) =
+                    (&machine.place, gather.get())
+                {
+                    own.get_or_init(|| Arc::clone(gather));
+                }
+                return Ok(machine);
+            }
+            Place::Single(_) => Place::Single(Host::new(layout, worlds)),
+            Place::Double(_) => Place::Double(Host::new(layout, worlds)),
+        };
+        Ok(Self { worlds, place })
+    }
+
+    /// Copies rows of chosen worlds of another machine with the same layout into worlds of this one, where both are in
+    /// the same place. On a device it is sent, not waited for.
+    pub(super) fn copy_worlds(
+        &mut self,
+        from: &Machine,
+        copies: &Copies,
+        rows: &[Field],
+    ) -> Result<()> {
+        let pairs = || copies.sources.iter().zip(&copies.targets);
+        match (&mut self.place, &from.place) {
+            (
+                Place::Gpu { arenas, gather, .. },
+                Place::Gpu {
+                    arenas: source,
+                    gather: known,
+                    ..
+                },
+            ) => {
+                let gather = match (gather.get(), known.get()) {
+                    (Some(gather), _) | (None, Some(gather)) => Arc::clone(gather),
+                    (None, None) => Arc::new(Gather::new(arenas.context())?),
+                };
+                gather.copy(source, arenas, copies, rows)?;
+                known.get_or_init(|| gather);
+            }
+            (Place::Single(to), Place::Single(source)) => to.copy_worlds(source, pairs(), rows),
+            (Place::Double(to), Place::Double(source)) => to.copy_worlds(source, pairs(), rows),
+            _ => {
+                return Err(
+                    Error::invalid("the state lies elsewhere than the worlds").hint(
+                        "a host's state goes to the same kind of host, a device's to that device",
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// Waits until everything that was sent is done.
     pub(super) fn wait(&self) -> Result<()> {
         match &self.place {
@@ -343,6 +405,20 @@ impl<R: Real> Host<R> {
         self.places(field)
             .map(|(component, world)| self.memory.get_bits(field, component, world))
             .collect()
+    }
+
+    fn copy_worlds<'a>(
+        &mut self,
+        from: &Self,
+        pairs: impl Iterator<Item = (&'a u32, &'a u32)>,
+        rows: &[Field],
+    ) {
+        for (source, target) in pairs {
+            for field in rows {
+                let from = (&from.memory, *source as usize);
+                self.memory.copy_world(*field, from, *target as usize);
+            }
+        }
     }
 
     fn clear(&mut self, field: Field) {

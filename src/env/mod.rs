@@ -23,6 +23,7 @@
 
 mod builder;
 mod contacts;
+mod device_state;
 mod fields;
 mod machine;
 mod outcome;
@@ -35,6 +36,7 @@ mod view;
 
 pub use builder::{Autoreset, Builder};
 pub use contacts::Contacts;
+pub use device_state::{DeviceState, Randomness, Which};
 pub use fields::{Fields, StatisticsFields};
 pub use machine::{Precision, Target};
 pub use physics::{BodyFrames, Physics, PhysicsFields};
@@ -398,17 +400,7 @@ impl VecEnv {
 
     /// The masked worlds.
     fn selected(&self, mask: Option<&[bool]>) -> Result<Vec<usize>> {
-        let worlds = self.num_envs();
-        match mask {
-            None => Ok((0..worlds).collect()),
-            Some(mask) if mask.len() == worlds => {
-                Ok((0..worlds).filter(|world| mask[*world]).collect())
-            }
-            Some(mask) => Err(Error::invalid(format!(
-                "a mask of {} worlds; there are {worlds}",
-                mask.len()
-            ))),
-        }
+        selected(mask, self.num_envs())
     }
 
     fn upload_params(&mut self) -> Result<()> {
@@ -447,6 +439,20 @@ impl VecEnv {
             );
         }
         Ok(())
+    }
+}
+
+/// The masked ones of `worlds` worlds; all without a mask.
+fn selected(mask: Option<&[bool]>, worlds: usize) -> Result<Vec<usize>> {
+    match mask {
+        None => Ok((0..worlds).collect()),
+        Some(mask) if mask.len() == worlds => {
+            Ok((0..worlds).filter(|world| mask[*world]).collect())
+        }
+        Some(mask) => Err(Error::invalid(format!(
+            "a mask of {} worlds; there are {worlds}",
+            mask.len()
+        ))),
     }
 }
 

@@ -206,6 +206,11 @@ impl Context {
         &self.0.adapter
     }
 
+    /// Whether both are handles to one device. (wgpu's own comparison takes devices of two instances for the same.)
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The wgpu device.
     pub fn device(&self) -> &wgpu::Device {
         &self.0.device

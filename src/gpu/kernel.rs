@@ -267,15 +267,20 @@ impl Kernel {
         recorder.dispatch(self, &bindings, &launch.uniforms(&values))?;
         recorder.submit()?.wait()?;
         // The scratch buffers are of no further use, and a bind group would keep them.
-        self.groups
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(bindings.as_slice());
+        self.forget(&bindings);
         self.compile_time
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .driver += start.elapsed();
         Ok(())
+    }
+
+    /// Lets go of the bind groups for these buffers.
+    pub(super) fn forget(&self, bindings: &[Binding]) {
+        self.groups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(bindings);
     }
 
     /// How many sets of buffers it holds bind groups for.

@@ -22,6 +22,7 @@
 mod arena;
 mod context;
 mod environment;
+mod gather;
 mod kernel;
 mod launch;
 mod pipeline_cache;
@@ -34,6 +35,7 @@ mod wgsl;
 pub use arena::{Allocate, Allocation, Arenas, POISON, Scalar};
 pub use context::{Context, Info, Options, Transfers};
 pub use environment::cache_dir;
+pub use gather::{Copies, Gather};
 pub use kernel::{Binding, CompileTime, Kernel};
 pub use launch::Launch;
 pub use readback::Readback;

@@ -12,6 +12,7 @@ pub const LIBRARY: Library<'static> = Library {
     files: &[
         ("gpu/copy", include_str!("../../shaders/gpu/copy.wgsl")),
         ("gpu/fill", include_str!("../../shaders/gpu/fill.wgsl")),
+        ("gpu/gather", include_str!("../../shaders/gpu/gather.wgsl")),
         ("gpu/launch", include_str!("../../shaders/gpu/launch.wgsl")),
     ],
 };

@@ -114,6 +114,23 @@ impl<R: Real> HostMemory<R> {
         self.worlds
     }
 
+    /// Copies a per-world field of one world of another memory with the same buffers into a world of this one.
+    pub fn copy_world(&mut self, field: Field, from: (&Self, usize), world: usize) {
+        let (source, read) = from;
+        for component in 0..field.len() {
+            let from = source.index(field, component, read);
+            let to = self.index(field, component, world);
+            let buffer = field.buffer as usize;
+            match (&mut self.buffers[buffer], &source.buffers[buffer]) {
+                (HostBuffer::Floats(to_all), HostBuffer::Floats(values)) => {
+                    to_all[to] = values[from]
+                }
+                (HostBuffer::Bits(to_all), HostBuffer::Bits(values)) => to_all[to] = values[from],
+                _ => panic!("two memories with different buffers"),
+            }
+        }
+    }
+
     fn index(&self, field: Field, component: usize, world: usize) -> usize {
         assert!(
             component < field.len(),

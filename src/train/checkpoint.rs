@@ -2,8 +2,9 @@
 //!
 //! `checkpoints/iteration_000050/` holds `network.bpk` (burn's record of the weights), `state.npz` (optimizer moments,
 //! normalizers, learning rate, counters) and `environment.bin` (the worlds). Random numbers are functions of seed and
-//! iteration and need no saving. A folder is written under another name and renamed when complete, so that
-//! whatever has a checkpoint's name is whole.
+//! iteration and need no saving. A folder is written under another name and renamed when complete, and renamed before it is
+//! removed, so that whatever has a checkpoint's name is whole, whenever the process is killed. A run has a checkpoint of
+//! iteration 0 from the moment its `config.toml` appears until its next one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ const NETWORK: &str = "network.bpk";
 const STATE: &str = "state.npz";
 const ENVIRONMENT: &str = "environment.bin";
 const PREFIX: &str = "iteration_";
+/// Names of folders that are being written, or removed: left behind by a process that was killed.
+const WRITING: &str = ".writing-";
+const REMOVING: &str = ".removing-";
 
 /// How far a run had come.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,9 +42,9 @@ pub struct Counters {
 pub fn save(run: &Path, ppo: &Ppo, snapshot: &[u8], counters: Counters) -> Result<PathBuf> {
     let folder = run.join("checkpoints");
     let path = folder.join(format!("{PREFIX}{:06}", ppo.iteration));
-    let temporary = folder.join(format!(".writing-{}", std::process::id()));
+    let temporary = folder.join(format!("{WRITING}{}", std::process::id()));
     if temporary.exists() {
-        remove(&temporary)?;
+        fs::remove_dir_all(&temporary).map_err(|error| place(error, &temporary))?;
     }
     files::create_dir(&temporary)?;
 
@@ -54,8 +58,21 @@ pub fn save(run: &Path, ppo: &Ppo, snapshot: &[u8], counters: Counters) -> Resul
     if path.exists() {
         remove(&path)?;
     }
-    fs::rename(&temporary, &path).map_err(|error| Error::io(error).context(path.display()))?;
+    fs::rename(&temporary, &path).map_err(|error| place(error, &path))?;
+    files::sync_dir(&folder);
     Ok(path)
+}
+
+/// Removes what a process that was killed left half-written or half-removed. Nobody else may work in the folder.
+pub fn clean(run: &Path) -> Result<()> {
+    let half = |name: &str| name.starts_with(WRITING) || name.starts_with(REMOVING);
+    for path in entries(&run.join("checkpoints"), half)? {
+        fs::remove_dir_all(&path).map_err(|error| place(error, &path))?;
+    }
+    for path in entries(run, files::is_partial)? {
+        fs::remove_file(&path).map_err(|error| place(error, &path))?;
+    }
+    Ok(())
 }
 
 /// The newest complete checkpoint of a run; `dir` may also be a checkpoint's own folder.
@@ -70,9 +87,13 @@ pub fn latest(dir: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Removes all but the newest `keep` checkpoints; 0 removes none.
+/// Removes all but the newest `keep` checkpoints; 0 removes none. That of iteration 0 goes in any case, if there is
+/// another.
 pub fn prune(run: &Path, keep: usize) -> Result<()> {
-    let paths = all(run)?;
+    let mut paths = all(run)?;
+    if paths.len() > 1 && paths[0].ends_with(format!("{PREFIX}{:06}", 0)) {
+        remove(&paths.remove(0))?;
+    }
     let surplus = if keep == 0 {
         0
     } else {
@@ -197,27 +218,46 @@ fn read_moments(state: &mut Reader, name: &str) -> Result<Moments> {
 
 /// Complete checkpoints, oldest first.
 fn all(run: &Path) -> Result<Vec<PathBuf>> {
-    let folder = run.join("checkpoints");
-    let mut found: Vec<(u64, PathBuf)> = Vec::new();
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return Ok(Vec::new());
-    };
-    for entry in entries {
-        let path = entry
-            .map_err(|error| Error::io(error).context(folder.display()))?
-            .path();
-        let number = path
-            .file_name()
-            .and_then(|name| name.to_str())
-            .and_then(|name| name.strip_prefix(PREFIX));
-        if let Some(number) = number.and_then(|text| text.parse().ok()) {
-            found.push((number, path));
-        }
-    }
+    let number = |name: &str| name.strip_prefix(PREFIX)?.parse::<u64>().ok();
+    let mut found: Vec<(u64, PathBuf)> =
+        entries(&run.join("checkpoints"), |name| number(name).is_some())?
+            .into_iter()
+            .filter_map(|path| Some((number(path.file_name()?.to_str()?)?, path)))
+            .collect();
     found.sort();
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
+/// What lies in a folder under names that `wanted` accepts; nothing, where there is no folder.
+fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| place(error, folder))?.path();
+        if path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(&wanted)
+        {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+/// Takes a checkpoint's name away, then removes it: half of one never has the name.
 fn remove(path: &Path) -> Result<()> {
-    fs::remove_dir_all(path).map_err(|error| Error::io(error).context(path.display()))
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let removing = path.with_file_name(format!("{REMOVING}{name}"));
+    if removing.exists() {
+        fs::remove_dir_all(&removing).map_err(|error| place(error, &removing))?;
+    }
+    fs::rename(path, &removing).map_err(|error| place(error, path))?;
+    fs::remove_dir_all(&removing).map_err(|error| place(error, &removing))
+}
+
+fn place(error: std::io::Error, path: &Path) -> Error {
+    Error::io(error).context(path.display())
 }

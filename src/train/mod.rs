@@ -7,6 +7,7 @@
 //! - [`config`] and [`layers`]: every key, its default and its origin;
 //! - [`regression`]: perceptrons fitted to pairs, for learned actuator models;
 //! - [`statistics`]: what several runs say together;
+//! - [`lock`]: one process at a time;
 //! - [`checkpoint`], [`evaluate`](mod@evaluate), [`export`](mod@export), [`log`]: what a run leaves behind.
 //!
 //! Networks, records, schedulers and Adam are burn's. A run repeats bit for bit on one device: sums have a fixed
@@ -19,6 +20,7 @@ pub mod environment;
 pub mod evaluate;
 pub mod export;
 pub mod layers;
+pub mod lock;
 pub mod log;
 pub mod network;
 pub mod normalize;

@@ -18,6 +18,8 @@ use crate::files;
 pub const CONFIG_FILE: &str = "config.toml";
 /// The file of a run that says what its task observes and accepts.
 pub const SPEC_FILE: &str = "spec.json";
+/// The file of a run that says how the policy it ended with did; gone as soon as the run goes on.
+pub const EVALUATION_FILE: &str = "evaluation.json";
 
 /// Observations in, mean actions out.
 #[derive(Clone, Debug)]

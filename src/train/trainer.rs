@@ -7,8 +7,9 @@ use super::checkpoint::{self, Counters};
 use super::config::{Config, Schedule};
 use super::environment::{Environment, EpisodeStats, Observations};
 use super::layers::{Layers, differences};
+use super::lock::RunLock;
 use super::log::{EventWriter, Metrics, Progress, Row, draw_curves};
-use super::policy::{self, CONFIG_FILE, SPEC_FILE};
+use super::policy::{self, CONFIG_FILE, EVALUATION_FILE, SPEC_FILE};
 use super::ppo::{Ppo, UpdateReport};
 use super::process;
 use super::random::{Purpose, Stream};
@@ -58,6 +59,13 @@ pub fn resume_layers(run: &Path) -> Result<Layers> {
 }
 
 /// Trains until `config.steps`, `log.target_return` or ctrl-C, and leaves a checkpoint behind in each case.
+///
+/// A process that is killed leaves a folder that [`Start::Resume`] goes on with as if nothing had happened: from the first
+/// moment that the folder holds a configuration it holds a checkpoint, and nothing in it is ever half there.
+///
+/// # Errors
+/// The configuration does not fit the environment or the run, the folder holds another run or another process works in
+/// it, the losses are not finite, or a file or the device failed.
 pub fn train(
     environment: &mut dyn Environment,
     config: &Config,
@@ -67,28 +75,19 @@ pub fn train(
     process::catch_interrupts();
     let mut run = Run::open(environment, config, options)?;
     let mut interrupted = false;
-    while !run.finished() && !interrupted {
-        let stats = run.iterate(environment)?;
+    while !run.finished() && !run.reached() && !interrupted {
+        run.iterate(environment)?;
         interrupted = process::interrupted();
-        let reached = config.log.target_return > 0.0
-            && stats.count > 0
-            && stats.mean_return >= config.log.target_return;
-        let last = run.finished() || interrupted || reached;
-        if last
-            || run
-                .ppo
-                .iteration
-                .is_multiple_of(config.log.checkpoint_interval)
-        {
+        let interval = config.log.checkpoint_interval;
+        let last = run.finished() || run.reached() || interrupted;
+        if last || run.ppo.iteration.is_multiple_of(interval) {
             run.checkpoint(environment)?;
         }
-        if reached {
-            run.progress.say(&format!(
-                "the mean return reached {}",
-                config.log.target_return
-            ));
-            break;
-        }
+    }
+    if run.reached() {
+        let target = config.log.target_return;
+        run.progress
+            .say(&format!("the mean return reached {target}"));
     }
     run.progress.finish();
     if interrupted {
@@ -117,6 +116,7 @@ struct Run<'a> {
     events: Option<EventWriter>,
     progress: Progress,
     mean_return: Option<f64>,
+    _lock: RunLock,
 }
 
 impl<'a> Run<'a> {
@@ -134,30 +134,32 @@ impl<'a> Run<'a> {
             )));
         }
         let mut ppo = Ppo::new(config, environment.spec(), &environment.device())?;
-        let (obs, counters, metrics) = match &options.start {
+        if options.start == Start::Resume {
+            refuse_changes(out, config)?;
+        } else {
+            files::create_dir(out)?;
+        }
+        let lock = RunLock::take(out)?;
+        if options.start != Start::Resume && out.join(CONFIG_FILE).exists() {
+            return Err(Error::invalid("there is a run here already")
+                .context(out.display())
+                .hint("go on with it by --resume, or choose another --out"));
+        }
+        checkpoint::clean(out)?;
+        let (obs, counters) = match &options.start {
             Start::Resume => {
-                refuse_changes(out, config)?;
                 let path = checkpoint::latest(out)?;
                 let (snapshot, counters) = checkpoint::restore(&path, &mut ppo)?;
-                let obs = environment
-                    .restore(&snapshot)
-                    .map_err(|error| error.context(path.display()))?;
+                let obs = environment.restore(&snapshot);
                 (
-                    obs,
+                    obs.map_err(|error| error.context(path.display()))?,
                     counters,
-                    Metrics::resume(&out.join("metrics.csv"), ppo.iteration)?,
                 )
             }
             start => {
-                if out.join(CONFIG_FILE).exists() {
-                    return Err(Error::invalid("there is a run here already")
-                        .context(out.display())
-                        .hint("go on with it by --resume, or choose another --out"));
-                }
                 if let Start::InitFrom(other) = start {
                     checkpoint::load_policy(&checkpoint::latest(other)?, &mut ppo)?;
                 }
-                files::create_dir(out)?;
                 let spec = serde_json::to_vec_pretty(environment.spec())
                     .map_err(|error| Error::invalid(error).context(SPEC_FILE))?;
                 files::write(&out.join(SPEC_FILE), &spec)?;
@@ -165,20 +167,27 @@ impl<'a> Run<'a> {
                 if config.stagger {
                     stagger(environment, config.seed)?;
                 }
-                (
-                    obs,
-                    Counters::default(),
-                    Metrics::create(&out.join("metrics.csv")),
-                )
+                let counters = Counters::default();
+                checkpoint::save(out, &ppo, &environment.snapshot()?, counters)?;
+                (obs, counters)
             }
         };
+        let metrics = Metrics::resume(&out.join("metrics.csv"), ppo.iteration)?;
+        files::remove(&out.join(EVALUATION_FILE))?;
         write_config(out, config)?;
-        let events = if config.log.tensorboard {
-            Some(EventWriter::create(out)?)
-        } else {
-            None
-        };
+        let mut events = None;
+        if config.log.tensorboard {
+            let mut writer = EventWriter::create(out)?;
+            if options.start == Start::Resume {
+                writer.restart(counters.steps + 1)?;
+            }
+            events = Some(writer);
+        }
         let progress = Progress::new(counters.steps, config.steps, options.quiet);
+        let mean_return = metrics
+            .series("iteration", "return")
+            .last()
+            .map(|(_, value)| *value);
         Ok(Self {
             config,
             out,
@@ -188,7 +197,8 @@ impl<'a> Run<'a> {
             metrics,
             events,
             progress,
-            mean_return: None,
+            mean_return,
+            _lock: lock,
         })
     }
 
@@ -196,7 +206,17 @@ impl<'a> Run<'a> {
         self.counters.steps >= self.config.steps
     }
 
-    fn iterate(&mut self, environment: &mut dyn Environment) -> Result<EpisodeStats> {
+    /// Whether the last iteration came up to `log.target_return`; read from its row, so that a resumed run knows it too.
+    fn reached(&self) -> bool {
+        let target = self.config.log.target_return;
+        target > 0.0
+            && self
+                .metrics
+                .last("return")
+                .is_some_and(|value| value >= target)
+    }
+
+    fn iterate(&mut self, environment: &mut dyn Environment) -> Result<()> {
         let start = Instant::now();
         let rollout = self.ppo.collect(environment, &mut self.obs)?;
         let stats = environment.drain_stats()?;
@@ -224,10 +244,11 @@ impl<'a> Run<'a> {
         }
         self.progress
             .update(self.ppo.iteration, self.counters.steps, self.mean_return);
-        Ok(stats)
+        Ok(())
     }
 
     fn checkpoint(&mut self, environment: &mut dyn Environment) -> Result<()> {
+        self.metrics.sync()?;
         checkpoint::save(self.out, &self.ppo, &environment.snapshot()?, self.counters)?;
         checkpoint::prune(self.out, self.config.log.keep_checkpoints)?;
         if self.config.log.curves {
@@ -453,6 +474,66 @@ mod tests {
 
         let error = checkpoint::latest(dir.path()).unwrap_err();
         assert!(error.to_string().contains("no checkpoint"), "{error}");
+    }
+
+    /// Every state of the folder that a kill can leave behind, made by hand: the run goes on as if nothing had happened.
+    #[test]
+    fn whatever_a_kill_leaves_behind_is_gone_on_with() {
+        let whole = TestDir::new("kept");
+        train(&mut problem(), &config(4), &options(&whole, Start::Fresh)).unwrap();
+        let expected = rows(&whole.path().join("run"));
+        type Spoil = fn(&Path);
+        let spoil: [(&str, Spoil); 4] = [
+            ("rows after the checkpoint, half a row", |run| {
+                let text = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+                let row = text.lines().nth(2).unwrap();
+                let more = format!("{text}{}\n4,5", row.replacen('2', "3", 1));
+                std::fs::write(run.join("metrics.csv"), more).unwrap();
+            }),
+            ("half-written and half-removed checkpoints", |run| {
+                for name in [".writing-1", ".removing-iteration_000001"] {
+                    let half = run.join("checkpoints").join(name);
+                    std::fs::create_dir_all(&half).unwrap();
+                    std::fs::write(half.join("state.npz"), b"half").unwrap();
+                }
+            }),
+            ("half-written files", |run| {
+                for name in [".config.toml.1.partial", ".curves.png.1.partial"] {
+                    std::fs::write(run.join(name), b"half").unwrap();
+                }
+            }),
+            ("an evaluation of an earlier end", |run| {
+                std::fs::write(run.join(EVALUATION_FILE), b"{}").unwrap();
+            }),
+        ];
+        for (name, spoil) in spoil {
+            let dir = TestDir::new("spoilt");
+            train(&mut problem(), &config(2), &options(&dir, Start::Fresh)).unwrap();
+            let run = dir.path().join("run");
+            spoil(&run);
+            train(&mut problem(), &config(4), &options(&dir, Start::Resume)).unwrap();
+            assert_eq!(rows(&run), expected, "{name}");
+            let left = std::fs::read_dir(&run).unwrap();
+            let left = left.chain(std::fs::read_dir(run.join("checkpoints")).unwrap());
+            for entry in left {
+                let name = entry.unwrap().file_name().into_string().unwrap();
+                assert!(!name.starts_with('.') || name == ".lock", "{name} is left");
+            }
+            assert!(!run.join(EVALUATION_FILE).exists());
+        }
+    }
+
+    /// Reaching the target ends a run, also where it was killed before it could say so.
+    #[test]
+    fn a_run_that_reached_its_target_does_not_go_on() {
+        let dir = TestDir::new("target");
+        let mut aiming = config(50);
+        aiming.log.target_return = 1.0;
+        let outcome = train(&mut problem(), &aiming, &options(&dir, Start::Fresh)).unwrap();
+        assert!(outcome.iterations < 50, "{outcome:?}");
+        let again = train(&mut problem(), &aiming, &options(&dir, Start::Resume)).unwrap();
+        assert_eq!(again.iterations, outcome.iterations);
+        assert_eq!(again.mean_return, outcome.mean_return);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use crate::common::gpu;
 mod custom_task;
 #[path = "../../examples/embed_vecenv.rs"]
 mod embed_vecenv;
+#[path = "../../examples/planner.rs"]
+mod planner;
 #[path = "../../examples/trace_hello.rs"]
 mod trace_hello;
 
@@ -25,5 +27,12 @@ fn embed_vecenv_runs() {
 fn custom_task_runs() {
     if gpu::context().is_some() {
         custom_task::main().unwrap();
+    }
+}
+
+#[test]
+fn planner_runs() {
+    if gpu::context().is_some() {
+        planner::main().unwrap();
     }
 }

@@ -20,6 +20,7 @@ mod env_interface;
 mod env_overflow;
 mod env_physics;
 mod env_quarantine;
+mod env_state;
 mod env_support;
 mod examples;
 mod gpu_arena;
@@ -37,3 +38,4 @@ mod trace_device;
 mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;
+mod train_kill;

@@ -39,6 +39,18 @@ impl EventWriter {
         Ok(writer)
     }
 
+    /// Says that the run begins again at a step: TensorBoard forgets what an earlier file has from there on
+    /// (`session_log` = 7, whose `status` = 1 is START = 1).
+    pub fn restart(&mut self, step: u64) -> Result<()> {
+        let mut session = Message::default();
+        session.integer(1, 1);
+        let mut event = Message::default();
+        event.double(1, seconds());
+        event.integer(2, step);
+        event.bytes(7, &session.0);
+        self.record(&event.0)
+    }
+
     /// Writes all finite numbers of a row as scalars of one step.
     pub fn scalars(&mut self, step: u64, row: &Row) -> Result<()> {
         let mut summary = Message::default();

@@ -29,9 +29,24 @@ impl Metrics {
     }
 
     /// Reads a table back, without the rows after `iteration`, which a resumed run computes again.
+    ///
+    /// # Errors
+    /// The file is not ours, or lacks rows that the run had written.
     pub fn resume(path: &Path, iteration: u64) -> Result<Self> {
+        if iteration == 0 {
+            return Ok(Self::create(path));
+        }
         let mut metrics = Self::read(path)?;
         metrics.rows.retain(|row| row[0] <= iteration as f64);
+        if metrics
+            .rows
+            .last()
+            .is_none_or(|row| row[0] != iteration as f64)
+        {
+            return Err(Error::invalid(format!("iteration {iteration} is missing"))
+                .context(path.display())
+                .hint("the file was changed since the checkpoint was written"));
+        }
         metrics.rewrite()?;
         Ok(metrics)
     }
@@ -105,6 +120,23 @@ impl Metrics {
             .unwrap_or_default();
         file.write_all(line.as_bytes())
             .map_err(|error| Error::io(error).context(self.path.display()))
+    }
+
+    /// The column's value in the last row, where it is a number.
+    pub fn last(&self, name: &str) -> Option<f64> {
+        let column = self.columns.iter().position(|column| column == name)?;
+        let value = *self.rows.last()?.get(column)?;
+        value.is_finite().then_some(value)
+    }
+
+    /// Has the rows outlive a crash of the machine.
+    pub fn sync(&self) -> Result<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        let file = OpenOptions::new().append(true).open(&self.path);
+        let synced = file.and_then(|file| file.sync_all());
+        synced.map_err(|error| Error::io(error).context(self.path.display()))
     }
 
     /// The column's values over the run, as (x, y) pairs without the empty cells.
