@@ -15,10 +15,13 @@
 //!
 //! Bad input ends in one line on standard error, `error: where: what (what to do)`, and a status that is not 0.
 
+mod again;
 mod bench;
 #[cfg(feature = "learn")]
 mod compare;
 mod controls;
+#[cfg(feature = "learn")]
+mod dump;
 #[cfg(feature = "learn")]
 mod eval;
 #[cfg(feature = "learn")]
@@ -104,7 +107,7 @@ pub fn run(registry: Registry) -> ExitCode {
 fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
     match command {
         Command::Info(arguments) => info::run(&arguments, registry)?,
-        Command::Rollout(arguments) => rollout::run(&arguments)?,
+        Command::Rollout(arguments) => rollout::run(&arguments, registry)?,
         Command::Bench(arguments) => bench::run(&arguments, registry)?,
         Command::Parity(arguments) => parity::run(&arguments, registry)?,
         #[cfg(feature = "learn")]

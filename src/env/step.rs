@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::builder::Autoreset;
 use super::fields::Fields;
 use super::outcome::{Outcome, load_groups, store_groups};
+use super::replay::ProbeFields;
 use crate::error::Result;
 use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
@@ -101,7 +102,31 @@ impl Plan {
         })
     }
 
+    /// The control step up to what it is judged by: a look at the numbers themselves, for a world that went wrong.
+    /// Run-time value: `substeps`.
+    pub(super) fn probe(&self, params: &Params, to: &ProbeFields) -> Result<Graph> {
+        self.record_in(&to.layout, "probe", params, |recipe| {
+            let before = recipe.load();
+            let idle = Mask::from(false);
+            let action = recipe.action(idle);
+            let Advanced { episode, past, .. } = recipe.advance(&before, &action);
+            let terms = recipe.terms(&episode, &past, &action.values);
+            let groups = recipe.groups(&terms, &episode);
+            to.store(&episode, &terms.weighted_rewards(), &groups);
+        })
+    }
+
     fn record(&self, name: &str, params: &Params, body: impl FnOnce(&Recipe<'_>)) -> Result<Graph> {
+        self.record_in(&self.layout, name, params, body)
+    }
+
+    fn record_in(
+        &self,
+        layout: &Layout,
+        name: &str,
+        params: &Params,
+        body: impl FnOnce(&Recipe<'_>),
+    ) -> Result<Graph> {
         let recording = Rc::new(Recording::new(
             &self.model,
             &self.spec,
@@ -112,7 +137,7 @@ impl Plan {
             plan: self,
             recording,
         };
-        let graph = trace::record(name, &self.layout, || body(&recipe));
+        let graph = trace::record(name, layout, || body(&recipe));
         check(&recipe.recording, &self.name)?;
         Ok(graph)
     }

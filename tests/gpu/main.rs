@@ -12,6 +12,7 @@ mod cli_run;
 mod cli_seeds;
 mod collision_device;
 mod env_autoreset;
+mod env_bad_worlds;
 mod env_determinism;
 mod env_interface;
 mod env_overflow;
