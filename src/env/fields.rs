@@ -32,6 +32,9 @@ pub struct Fields {
     pub commands: Vec<Field>,
     /// `last_action`: the action of the step before.
     pub last_action: Field,
+    /// `randomized`: what the world drew of its randomization, in the order of
+    /// [`Randomization::labels`](crate::randomize::Randomization::labels).
+    pub randomized: Field,
     /// `episode_return`: rewards so far in the running episode.
     pub episode_return: Field,
     /// `episode_length`: steps so far in the running episode.
@@ -161,6 +164,7 @@ impl Fields {
             histories,
             commands,
             last_action: layout.field(state, "last_action", spec.actions.len()),
+            randomized: layout.field(state, "randomized", spec.randomization().len()),
             episode_return: layout.field(state, "episode_return", 1),
             episode_length: layout.field(state, "episode_length", 1),
             episode_terms: layout.field(state, "episode_terms", terms),

@@ -175,6 +175,7 @@ impl Recipe<'_> {
             .iter()
             .zip(&episode.commands)
             .for_each(|(field, values)| field.store_all(values));
+        fields.randomized.store_all(&episode.draws);
         fields.episode.store_bits(0, episode.key.episode);
         fields.episode_step.store_bits(0, episode.step);
     }

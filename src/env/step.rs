@@ -52,6 +52,8 @@ impl Plan {
             recipe.account(&outcome);
             let (episode, reset) = recipe.begin_again(&outcome);
             let (episode, resampled) = recipe.command(episode, reset | idle);
+            let (episode, disturbed) = recipe.draw_again(episode, reset | idle);
+            let resampled = resampled | disturbed;
             let observation = recipe.observe(&episode, &outcome, &action, (reset, resampled));
             recipe.store(&episode, &outcome, &action, &observation);
         })
@@ -75,7 +77,7 @@ impl Plan {
                     episode: select(reseed, Bits::from(u32::MAX), old.episode),
                     ..old
                 };
-                let mut episode = recipe.fresh(key);
+                let mut episode = recipe.fresh(key, &fields.randomized.load_all());
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
                 let past = recipe.no_past(&episode);
@@ -229,6 +231,7 @@ impl Recipe<'_> {
                 .map(|field| field.load_all())
                 .collect(),
             last_action: fields.last_action.load_all(),
+            draws: fields.randomized.load_all(),
             step: fields.episode_step.load_bits(0),
             key: self.key(),
         }
@@ -268,16 +271,34 @@ impl Recipe<'_> {
         Past::none(&self.recording, &episode.physics)
     }
 
+    /// What recording needs in a world with an episode's draws.
+    fn of(&self, episode: &Episode) -> Rc<Recording> {
+        self.recording.with_draws(&episode.draws)
+    }
+
+    /// The episode with the draws of this control step.
+    fn drawn(&self, before: &Episode) -> Episode {
+        let randomization = &self.plan.spec.randomization();
+        let mut episode = before.clone();
+        let source = self.recording.source(episode.key, episode.step);
+        let drawn = randomization.step(&source, &before.draws, self.plan.spec.control_dt);
+        randomization.disturb(&mut episode.physics, &drawn);
+        episode.draws = drawn.draws;
+        episode
+    }
+
     /// Substeps under the action, then the task's own update.
     fn advance(&self, before: &Episode, action: &Action) -> Advanced {
         let go = !(action.idle | action.broken);
+        let before = &self.drawn(before);
+        let recording = self.of(before);
         let model = &self.plan.model;
         let substeps = uniform("substeps");
         let substep = |(physics, mut told): (rigid::State, Told), index: Bits| {
             let inputs = self.actuate(before, &physics, action);
             let step = rigid::substep(
                 model,
-                &self.recording.physics,
+                &recording.physics,
                 &physics,
                 &inputs.ctrl,
                 &inputs.applied,
@@ -318,7 +339,7 @@ impl Recipe<'_> {
         };
         let mut own = after.task.clone();
         stage("update", || {
-            let world = World::new(&self.recording, &after, &past, &action.values);
+            let world = World::new(&recording, &after, &past, &action.values);
             self.plan.task.update(&world, &mut own);
         });
         after.task = own;
@@ -340,9 +361,12 @@ impl Recipe<'_> {
                 before: before.physics.clone(),
                 ..self.no_past(&now)
             };
-            let world = World::new(&self.recording, &now, &past, &action.values);
-            let mut ctrl = Ctrl::new(&self.recording);
+            let recording = self.of(&now);
+            let world = World::new(&recording, &now, &past, &action.values);
+            let mut ctrl = Ctrl::new(&recording);
             self.plan.task.actuate(&world, &action.values, &mut ctrl);
+            let randomization = self.plan.spec.randomization();
+            randomization.push(&recording.physics, &mut ctrl.applied, &now.draws);
             ctrl
         })
     }
@@ -419,11 +443,13 @@ impl Recipe<'_> {
     }
 
     fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
-        let mut terms = Terms::new(&self.recording);
-        let world = World::new(&self.recording, episode, past, action);
+        let recording = self.of(episode);
+        let mut terms = Terms::new(&recording);
+        let world = World::new(&recording, episode, past, action);
         stage("terms", || {
             self.plan.task.terms(&world, &episode.task, &mut terms)
         });
+        terms.observe_draws(&episode.draws);
         terms
     }
 
@@ -444,27 +470,37 @@ impl Recipe<'_> {
             Autoreset::Disabled => Mask::from(false),
         };
         let episode = outcome.episode.clone();
-        (when(due, episode, |old| self.fresh(old.key)), due)
+        (
+            when(due, episode, |old| self.fresh(old.key, &old.draws)),
+            due,
+        )
     }
 
-    /// The beginning of the episode after the one that `key` names.
-    fn fresh(&self, key: Key) -> Episode {
+    /// The beginning of the episode after the one that `key` names, which had these draws.
+    fn fresh(&self, key: Key, draws: &[Var]) -> Episode {
         stage("reset", || {
             let key = Key {
                 episode: key.episode + 1,
                 ..key
             };
             let start = Bits::ZERO;
-            let mut init = Init::new(&self.recording);
-            let mut task = TaskState::zero(&self.recording);
+            let randomization = self.plan.spec.randomization();
+            let source = self.recording.source(key, start);
+            let drawn = randomization.begin(&source, draws);
+            let recording = self.recording.with_draws(&drawn.draws);
+            let mut init = Init::new(&recording);
+            let mut task = TaskState::zero(&recording);
             self.plan
                 .task
                 .reset(&mut init, &mut task, &mut key.rng("reset", start));
+            let mut physics = init.state;
+            randomization.disturb(&mut physics, &drawn);
             Episode {
-                physics: init.state,
+                physics,
                 task,
-                commands: self.sample(key, start),
+                commands: self.sample(&recording, key, start),
                 last_action: self.no_action(),
+                draws: drawn.draws,
                 step: start,
                 key,
             }
@@ -479,14 +515,13 @@ impl Recipe<'_> {
     }
 
     /// New values of all commands.
-    fn sample(&self, key: Key, step: Bits) -> Vec<Vec<Var>> {
+    fn sample(&self, recording: &Recording, key: Key, step: Bits) -> Vec<Vec<Var>> {
         let mut rng = key.rng("command", step);
         let commands = self.plan.spec.commands.iter();
         commands
             .map(|command| {
                 let param = |field: &str, i: usize| {
-                    self.recording
-                        .param(&format!("command.{}.{field}[{i}]", command.name))
+                    recording.param(&format!("command.{}.{field}[{i}]", command.name))
                 };
                 (0..command.low.len())
                     .map(|i| rng.range(param("low", i), param("high", i)))
@@ -498,11 +533,10 @@ impl Recipe<'_> {
     /// New values of the commands whose time has come, except where they are new anyway.
     fn command(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
         stage("command", || {
+            let recording = self.of(&episode);
             let mut any = Mask::from(false);
             for (index, command) in self.plan.spec.commands.iter().enumerate() {
-                let interval = self
-                    .recording
-                    .param(&format!("command.{}.interval", command.name));
+                let interval = recording.param(&format!("command.{}.interval", command.name));
                 let steps = (interval * (1.0 / self.plan.spec.control_dt))
                     .round()
                     .to_bits();
@@ -512,12 +546,25 @@ impl Recipe<'_> {
                     & !except;
                 let values = episode.commands[index].clone();
                 let (key, step) = (episode.key, episode.step);
-                episode.commands[index] =
-                    when(due, values, |_| self.sample(key, step).swap_remove(index));
+                episode.commands[index] = when(due, values, |_| {
+                    self.sample(&recording, key, step).swap_remove(index)
+                });
                 any |= due;
             }
             (episode, any)
         })
+    }
+
+    /// New draws where an interval of the randomization begins.
+    fn draw_again(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
+        let randomization = self.plan.spec.randomization();
+        let (key, step, dt) = (episode.key, episode.step, self.plan.spec.control_dt);
+        let source = self.recording.source(key, step);
+        let drawn = randomization.interval(&source, &episode.draws, (step, dt), except);
+        randomization.disturb(&mut episode.physics, &drawn);
+        let any = drawn.any();
+        episode.draws = drawn.draws;
+        (episode, any)
     }
 
     /// What the next action is chosen from: the successor's observation, or another look where the world changed since.

@@ -61,7 +61,7 @@ pub use contact::{Contact, count as contact_count};
 pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
-pub use parameters::Parameters;
+pub use parameters::{Element, Parameters};
 pub use report::{Forces, Health};
 pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};

@@ -11,6 +11,9 @@
 //! | `termination.TERM.enabled` | 0 switches the term off |
 //! | `command.NAME.low` / `.high` / `.interval` | uniform range per component; seconds between samples |
 //! | anything declared with [`Spec::param`] | the task's own number |
+//! | `randomize.NAME.…` | what differs from world to world, see [`randomize::configure`] |
+//! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
+//! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
 //!
 //! Order of noise, clip and scale as in Isaac Lab's observation manager. A scale, noise, clip or `enabled` that
@@ -21,6 +24,7 @@ use toml::{Table, Value};
 use super::params::Params;
 use super::spec::{Spec, unknown};
 use crate::error::{Error, Result};
+use crate::randomize;
 
 impl Spec {
     /// Overrides the numbers with those of a `task.toml`.
@@ -28,11 +32,49 @@ impl Spec {
     /// # Errors
     /// An unknown key (the hint names close ones), or a value of the wrong type or length.
     pub fn configure(&mut self, config: &Table) -> Result<()> {
-        for (key, value) in flatten(config) {
+        if let Some(table) = config.get("randomize") {
+            self.configure_randomization(table)
+                .map_err(|error| error.context("task.toml"))?;
+        }
+        let others = config.iter().filter(|(key, _)| *key != "randomize");
+        let others: Table = others
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        for (key, value) in flatten(&others) {
             self.set(&key, &value)
                 .map_err(|error| error.context("task.toml"))?;
         }
         Ok(())
+    }
+
+    /// The table `randomize`: presets, who sees the draws, and entries.
+    fn configure_randomization(&mut self, table: &Value) -> Result<()> {
+        let mut entries = table
+            .as_table()
+            .cloned()
+            .ok_or_else(|| Error::invalid("`randomize` is no table"))?;
+        let text = |key: &str, value: &Value| {
+            let text = value.as_str().map(String::from);
+            text.ok_or_else(|| {
+                Error::invalid(format!("`randomize.{key}` is {value}"))
+                    .hint("it takes a text in quotes")
+            })
+        };
+        if let Some(presets) = entries.remove("preset") {
+            let names = match &presets {
+                Value::Array(names) => names.iter().map(|name| text("preset", name)).collect(),
+                single => text("preset", single).map(|name| vec![name]),
+            };
+            for name in names? {
+                let preset = randomize::preset(&name)?;
+                self.configure(&preset)
+                    .map_err(|error| error.context(format!("preset {name}")))?;
+            }
+        }
+        if let Some(group) = entries.remove("observe") {
+            self.randomized_group = Some(text("observe", &group)?);
+        }
+        randomize::configure(&mut self.randomize, &entries)
     }
 
     /// Sets the number of a key.
@@ -183,6 +225,11 @@ impl Spec {
         }
         for (key, value) in &self.params {
             params.add(key.clone(), *value);
+        }
+        for entry in &self.randomize {
+            for (key, value) in entry.parameters() {
+                params.add(key, value);
+            }
         }
         params
     }

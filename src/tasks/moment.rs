@@ -181,10 +181,11 @@ impl Moment {
             };
         };
         let link = self.links[model.site_bodyid[id]];
-        let arm = link.to_world(Vec3::constant(model.site_pos[id]));
+        let physics = &self.recording.physics;
+        let arm = link.to_world(physics.site_pos[id]);
         Site {
             position: link.position + arm,
-            orientation: link.orientation * Quat::constant(model.site_quat[id]),
+            orientation: link.orientation * physics.site_quat[id],
             velocity: link.velocity + link.angular_velocity.cross(arm),
         }
     }

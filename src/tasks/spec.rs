@@ -3,8 +3,14 @@
 //! A [`Spec`] names things and gives their sizes. The numbers in it are defaults that `task.toml` overrides, see
 //! `config.rs`.
 
+use std::sync::Arc;
+
 use crate::error::{Error, Result, near_matches};
 use crate::model::Model;
+use crate::randomize::{Entry, Randomization};
+
+/// The observation term that shows what was drawn.
+pub(crate) const RANDOMIZED: &str = "randomized";
 
 /// One component of the action.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +130,13 @@ pub struct Spec {
     pub params: Vec<(String, f64)>,
     /// Keys that the task reads itself from the table `task`.
     pub options: Vec<String>,
+    /// What differs from world to world.
+    pub randomize: Vec<Entry>,
+    /// The observation group that sees what was drawn, as its last term `randomized`; made of the terms of `policy` if
+    /// there is none of that name.
+    pub randomized_group: Option<String>,
+    /// `randomize` in the task's model.
+    pub(crate) randomization: Arc<Randomization>,
 }
 
 impl Spec {
@@ -141,6 +154,9 @@ impl Spec {
             histories: Vec::new(),
             params: Vec::new(),
             options: Vec::new(),
+            randomize: Vec::new(),
+            randomized_group: None,
+            randomization: Arc::default(),
         }
     }
 
@@ -241,6 +257,18 @@ impl Spec {
     pub fn option(mut self, key: &str) -> Self {
         self.options.push(key.into());
         self
+    }
+
+    /// Adds something that differs from world to world.
+    #[must_use]
+    pub fn randomize(mut self, entry: Entry) -> Self {
+        self.randomize.push(entry);
+        self
+    }
+
+    /// What differs from world to world, in the task's model; empty before the task is made ready.
+    pub fn randomization(&self) -> &Randomization {
+        &self.randomization
     }
 
     /// The group of that name.
@@ -347,7 +375,47 @@ impl Spec {
                 )));
             }
         }
+        self.resolve_randomization(model)?;
         Ok(self)
+    }
+
+    /// Finds what the randomization means in the model, and shows its draws to whom it is said.
+    fn resolve_randomization(&mut self, model: &Model) -> Result<()> {
+        let params = self.parameters();
+        let keys: Vec<String> = params
+            .keys()
+            .filter(|key| !key.starts_with("randomize."))
+            .map(String::from)
+            .collect();
+        self.randomization = Arc::new(Randomization::new(&self.randomize, model, &keys)?);
+        let Some(name) = &self.randomized_group else {
+            return Ok(());
+        };
+        if self.randomization.is_empty() {
+            return Ok(());
+        }
+        if self.groups.iter().all(|group| group.name != *name) {
+            let policy = self.group("policy")?.1.terms.iter();
+            let terms = policy.map(|term| ObservationTerm {
+                noise: None,
+                ..term.clone()
+            });
+            let terms = terms.collect();
+            self.groups.push(Group {
+                name: name.clone(),
+                terms,
+            });
+        }
+        for group in self.groups.iter_mut().filter(|group| group.name == *name) {
+            group.terms.push(ObservationTerm {
+                name: RANDOMIZED.into(),
+                dim: self.randomization.len(),
+                scale: None,
+                noise: None,
+                clip: None,
+            });
+        }
+        Ok(())
     }
 
     /// Physics steps in one control step.

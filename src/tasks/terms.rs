@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
-use super::spec::unknown;
+use super::spec::{RANDOMIZED, unknown};
 use crate::error::{Error, Result};
 use crate::math::Rng;
 use crate::trace::{Mask, Var, stage};
@@ -111,6 +111,19 @@ impl Terms {
                 self.recording
                     .fault(unknown("termination term", name, known));
             }
+        }
+    }
+
+    /// Feeds what the world drew of its randomization to those who see it.
+    pub(crate) fn observe_draws(&mut self, draws: &[Var]) {
+        let mut terms = self
+            .recording
+            .spec
+            .groups
+            .iter()
+            .flat_map(|group| &group.terms);
+        if terms.any(|term| term.name == RANDOMIZED) {
+            self.observe(RANDOMIZED, draws);
         }
     }
 
