@@ -7,7 +7,7 @@ use super::VecEnv;
 use super::bad_world::{BadWorld, Origin, Values};
 use super::fields::Fields;
 use super::machine::{Machine, Precision, Target};
-use super::step::MAX_STATE;
+use super::step::MAX_SOUND;
 use crate::error::{Error, Result};
 use crate::tasks::{Cause, Episode, Spec};
 use crate::trace::{Field, Kind, Layout, Var};
@@ -288,7 +288,7 @@ impl ProbeFields {
 
 /// The numbers that are not finite, or beyond what a world may hold.
 fn unsound(name: &str, values: &[f64]) -> Vec<Finding> {
-    let sound = |value: f64| value.abs() <= f64::from(MAX_STATE);
+    let sound = |value: f64| value.abs() <= f64::from(MAX_SOUND);
     let found = values
         .iter()
         .enumerate()

@@ -2,9 +2,10 @@
 //!
 //! actuate and substeps → update → terms → done → statistics → (when done) reset → commands → observation.
 //!
-//! A world whose action, state, reward or observation is not finite is *quarantined* in the same step: its state and
-//! observation stay at the last finite ones, it reports `truncated` with a status and `valid` = 0, and its episode
-//! ends. Finiteness is tested on the bits, because shader compilers may assume that NaN does not occur. A world never
+//! A world with an unsound number (not finite, or above 1e10) in its action, in its state, in what it carries along, in
+//! its reward or in its observation is *quarantined* in the same step: its state and observation stay at the last sound
+//! ones, it reports `truncated` with a status and `valid` = 0, and its episode ends. No unsound number is given out, and
+//! none outlives the reset: what is carried over it, draws made once for a world, is drawn anew. Soundness is tested on the bits, because shader compilers may assume that NaN does not occur. A world never
 //! reads another world's numbers, so neighbours cannot notice.
 
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use super::fields::Fields;
 use super::outcome::{Outcome, load_groups, store_groups};
 use super::replay::ProbeFields;
 use crate::error::Result;
-use crate::model::Model;
+use crate::model::{Joint, Model};
 use crate::rigid::{self, Forces, Health};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
@@ -37,8 +38,9 @@ pub(super) struct Plan {
     pub autoreset: Autoreset,
 }
 
-/// Largest magnitude of a number in the state; MuJoCo's `mjMAXVAL`.
-pub(super) const MAX_STATE: f32 = 1e10;
+/// Largest magnitude of a sound number: MuJoCo's `mjMAXVAL`, for everything that a world carries along or gives out.
+/// A learner squares observations and rewards: in `f32`, those of 1e30 would make its statistics infinite.
+pub(super) const MAX_SOUND: f32 = 1e10;
 
 impl Plan {
     /// The control step. Run-time value: `substeps`.
@@ -96,8 +98,8 @@ impl Plan {
                 let episode = recipe.load();
                 let past = recipe.no_past(&episode);
                 let observation = recipe.look(&episode, &past, &fields.action.load_all());
-                let sane = !above(observation.iter().flatten(), f32::MAX);
-                when(sane, (), |()| {
+                let sound = !unsound(observation.iter().flatten());
+                when(sound, (), |()| {
                     store_groups(&fields.observations, &observation)
                 });
             });
@@ -153,9 +155,9 @@ pub(super) struct Recipe<'a> {
 
 /// The action of this step.
 pub(super) struct Action {
-    /// Finite: zeros where the world is idle or the action is not finite.
+    /// Sound: zeros where the world is idle or the action is not sound.
     pub values: Vec<Var>,
-    /// Whether a number was not finite.
+    /// Whether a number was not sound.
     broken: Mask,
     /// The episode was over before: this step does not act.
     idle: Mask,
@@ -250,7 +252,7 @@ impl Recipe<'_> {
     fn action(&self, idle: Mask) -> Action {
         stage("action", || {
             let raw = self.plan.fields.action.load_all();
-            let broken = above(&raw, f32::MAX) & !idle;
+            let broken = unsound(&raw) & !idle;
             let ignored = broken | idle;
             Action {
                 values: raw
@@ -371,7 +373,7 @@ impl Recipe<'_> {
         })
     }
 
-    /// Terms, then what ends the episode: the task, the time limit, or numbers that are not finite.
+    /// Terms, then what ends the episode: the task, the time limit, or numbers that are not sound.
     fn judge(&self, before: Episode, advanced: Advanced, action: &Action) -> Outcome {
         let idle = action.idle;
         let Advanced {
@@ -389,16 +391,22 @@ impl Recipe<'_> {
                 .fold(Var::from(0.0), |sum, term| sum + *term);
             let physics = &after.physics;
             let state = physics.qpos.iter().chain(&physics.qvel).chain(&physics.act);
+            // What the step began with counts where it can be lost on the way: in quaternions, which are normalized, and
+            // in numbers that a task replaces.
+            let quaternions = self.quaternions(&before.physics);
+            let carried = [before.carried(), after.carried(), self.running_sums()].concat();
             let found = [
                 (Cause::Action, action.broken),
-                (Cause::State, above(state, MAX_STATE)),
-                (Cause::Reward, above([&reward], f32::MAX)),
+                (Cause::State, unsound(state.chain(&quaternions))),
+                (Cause::Memory, unsound(&carried)),
+                // The terms too: where two infinities cancel, the sums of each would still be lost.
                 (
-                    Cause::Observation,
-                    above(observation.iter().flatten(), f32::MAX),
+                    Cause::Reward,
+                    unsound(weighted_terms.iter().chain([&reward])),
                 ),
+                (Cause::Observation, unsound(observation.iter().flatten())),
             ];
-            // What is found first explains the rest: a state that is not finite is seen, too.
+            // What is found first explains the rest: a state that is not sound is seen, too.
             let broken = found
                 .into_iter()
                 .rev()
@@ -418,9 +426,9 @@ impl Recipe<'_> {
             let terminated = any & !held;
             let out_of_time = after.step.ge(self.plan.spec.max_episode_steps);
             let truncated = !idle & !terminated & (quarantined | out_of_time);
-            // The last finite observation is the one that this step's action was chosen from.
+            // The last sound observation is the one that this step's action was chosen from.
             let observation = when(held, observation, |_| {
-                load_groups(&self.plan.fields.observations)
+                sound_or_zero(load_groups(&self.plan.fields.observations))
             });
             Outcome {
                 observation,
@@ -440,6 +448,20 @@ impl Recipe<'_> {
                 past,
             }
         })
+    }
+
+    /// Those of ball and free joints.
+    fn quaternions(&self, physics: &rigid::State) -> Vec<Var> {
+        let model = &self.plan.model;
+        let joints = model.jnt_type.iter().zip(&model.jnt_qposadr);
+        let quaternions = joints.filter_map(|(kind, &at)| match kind {
+            Joint::Free => Some(at + 3..at + 7),
+            Joint::Ball => Some(at..at + 4),
+            Joint::Slide | Joint::Hinge => None,
+        });
+        quaternions
+            .flat_map(|at| physics.qpos[at].to_vec())
+            .collect()
     }
 
     fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
@@ -485,7 +507,8 @@ impl Recipe<'_> {
             };
             let start = Bits::ZERO;
             let randomization = self.plan.spec.randomization();
-            let source = self.recording.source(key, start);
+            let mut source = self.recording.source(key, start);
+            source.lost = unsound(draws);
             let drawn = randomization.begin(&source, draws);
             let recording = self.recording.with_draws(&drawn.draws);
             let mut init = Init::new(&recording);
@@ -583,18 +606,29 @@ impl Recipe<'_> {
                 Some(false) => begun,
                 _ => select(reset, begun, (outcome.past.clone(), action.values.clone())),
             };
-            self.look(&now, &past, &action)
+            // An unsound beginning is found in the step that follows: nobody needs to see it before.
+            sound_or_zero(self.look(&now, &past, &action))
         })
     }
 }
 
-/// Whether a number's magnitude is above `limit`, infinite, or no number, by the bits: for finite floats the order of
-/// magnitudes is the order of the bits without the sign, and everything else lies above.
-pub(super) fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -> Mask {
+/// Whether a number's magnitude is above [`MAX_SOUND`], infinite, or no number, by the bits: for finite floats the order
+/// of magnitudes is the order of the bits without the sign, and everything else lies above.
+pub(super) fn unsound<'v>(values: impl IntoIterator<Item = &'v Var>) -> Mask {
     let magnitudes = values
         .into_iter()
         .map(|value| value.bitcast() & 0x7fff_ffff);
     magnitudes
         .reduce(|a, b| a.max(b))
-        .map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
+        .map_or(Mask::from(false), |largest| largest.gt(MAX_SOUND.to_bits()))
+}
+
+/// The observations, or zeros where one of them is not sound.
+fn sound_or_zero(groups: Vec<Vec<Var>>) -> Vec<Vec<Var>> {
+    let lost = unsound(groups.iter().flatten());
+    let or_zero = |value: Var| select(lost, Var::ZERO, value);
+    groups
+        .into_iter()
+        .map(|group| group.into_iter().map(or_zero).collect())
+        .collect()
 }

@@ -14,6 +14,7 @@ mod collision_device;
 mod env_autoreset;
 mod env_bad_worlds;
 mod env_determinism;
+mod env_faults;
 mod env_interface;
 mod env_overflow;
 mod env_physics;
