@@ -33,6 +33,7 @@ mod physics;
 mod replay;
 mod rollout;
 mod snapshot;
+mod sound;
 mod statistics;
 mod step;
 mod view;

@@ -1,7 +1,8 @@
 //! What a control step came to: into the running sums, the statistics, and the fields that a learner reads.
 
 use super::builder::Autoreset;
-use super::step::{Action, Recipe, unsound};
+use super::sound::unsound;
+use super::step::{Action, Recipe};
 use crate::tasks::{Cause, Episode, Past};
 use crate::trace::{self, Bits, Mask, Var, select, stage, when};
 

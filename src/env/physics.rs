@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::contacts::ContactFields;
 use super::machine::{KernelId, Machine, Target};
-use super::step::unsound;
+use super::sound::unsound;
 use super::view::{components_first, worlds_first};
 use crate::error::{Error, Result};
 use crate::gpu::{Arenas, CompileTime, Kernel};

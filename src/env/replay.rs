@@ -7,7 +7,7 @@ use super::VecEnv;
 use super::bad_world::{BadWorld, Origin, Values};
 use super::fields::Fields;
 use super::machine::{Machine, Precision, Target};
-use super::step::MAX_SOUND;
+use super::sound::MAX_SOUND;
 use crate::error::{Error, Result};
 use crate::tasks::{Cause, Episode, Spec};
 use crate::trace::{Field, Kind, Layout, Var};

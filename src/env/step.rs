@@ -15,8 +15,9 @@ use super::builder::Autoreset;
 use super::fields::Fields;
 use super::outcome::{Outcome, load_groups, store_groups};
 use super::replay::ProbeFields;
+use super::sound::{self, sound_or_zero, unsound};
 use crate::error::Result;
-use crate::model::{Joint, Model};
+use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
@@ -37,10 +38,6 @@ pub(super) struct Plan {
     pub fields: Fields,
     pub autoreset: Autoreset,
 }
-
-/// Largest magnitude of a sound number: MuJoCo's `mjMAXVAL`, for everything that a world carries along or gives out.
-/// A learner squares observations and rewards: in `f32`, those of 1e30 would make its statistics infinite.
-pub(super) const MAX_SOUND: f32 = 1e10;
 
 impl Plan {
     /// The control step. Run-time value: `substeps`.
@@ -393,7 +390,7 @@ impl Recipe<'_> {
             let state = physics.qpos.iter().chain(&physics.qvel).chain(&physics.act);
             // What the step began with counts where it can be lost on the way: in quaternions, which are normalized, and
             // in numbers that a task replaces.
-            let quaternions = self.quaternions(&before.physics);
+            let quaternions = sound::quaternions(&self.plan.model, &before.physics);
             let carried = [before.carried(), after.carried(), self.running_sums()].concat();
             let found = [
                 (Cause::Action, action.broken),
@@ -428,7 +425,7 @@ impl Recipe<'_> {
             let truncated = !idle & !terminated & (quarantined | out_of_time);
             // The last sound observation is the one that this step's action was chosen from.
             let observation = when(held, observation, |_| {
-                sound_or_zero(load_groups(&self.plan.fields.observations))
+                load_groups(&self.plan.fields.observations)
             });
             Outcome {
                 observation,
@@ -448,20 +445,6 @@ impl Recipe<'_> {
                 past,
             }
         })
-    }
-
-    /// Those of ball and free joints.
-    fn quaternions(&self, physics: &rigid::State) -> Vec<Var> {
-        let model = &self.plan.model;
-        let joints = model.jnt_type.iter().zip(&model.jnt_qposadr);
-        let quaternions = joints.filter_map(|(kind, &at)| match kind {
-            Joint::Free => Some(at + 3..at + 7),
-            Joint::Ball => Some(at..at + 4),
-            Joint::Slide | Joint::Hinge => None,
-        });
-        quaternions
-            .flat_map(|at| physics.qpos[at].to_vec())
-            .collect()
     }
 
     fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
@@ -610,25 +593,4 @@ impl Recipe<'_> {
             sound_or_zero(self.look(&now, &past, &action))
         })
     }
-}
-
-/// Whether a number's magnitude is above [`MAX_SOUND`], infinite, or no number, by the bits: for finite floats the order
-/// of magnitudes is the order of the bits without the sign, and everything else lies above.
-pub(super) fn unsound<'v>(values: impl IntoIterator<Item = &'v Var>) -> Mask {
-    let magnitudes = values
-        .into_iter()
-        .map(|value| value.bitcast() & 0x7fff_ffff);
-    magnitudes
-        .reduce(|a, b| a.max(b))
-        .map_or(Mask::from(false), |largest| largest.gt(MAX_SOUND.to_bits()))
-}
-
-/// The observations, or zeros where one of them is not sound.
-fn sound_or_zero(groups: Vec<Vec<Var>>) -> Vec<Vec<Var>> {
-    let lost = unsound(groups.iter().flatten());
-    let or_zero = |value: Var| select(lost, Var::ZERO, value);
-    groups
-        .into_iter()
-        .map(|group| group.into_iter().map(or_zero).collect())
-        .collect()
 }

@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &str)] = &[
     ("render", "error trace math scene model rigid gpu"),
     (
         "env",
-        "error trace math scene model rigid tasks gpu particles randomize render",
+        "error files trace math scene model rigid tasks gpu particles randomize render",
     ),
     ("tensor", "error trace gpu env"),
     // Only `train/worlds.rs` needs what lies before `tensor`: it makes an environment of the simulator.

@@ -8,8 +8,8 @@
 //! - worlds without a fault are as in the other run, bit for bit;
 //! - when statistics are read they are finite, and count what was reported.
 //!
-//! Not reported are an observation that is overwritten, an action of the past that the task does not look at, and sums of
-//! past episodes, which are left out when they are read.
+//! Not reported are an action of the past that the task does not look at, and sums of past episodes, which are left out
+//! when they are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,15 +59,12 @@ fn places(env: &VecEnv) -> Vec<Place> {
     let layout = env.step_graph().layout().clone();
     let state = layout.find("qpos").unwrap().buffer;
     let fields = layout.fields().iter().filter(|(name, field)| {
-        let read = field.buffer == state
-            || name.starts_with("statistics.")
-            || name.starts_with("obs.")
-            || name == "action";
+        let read = field.buffer == state || name.starts_with("statistics.") || name == "action";
         read && field.kind == Kind::F32 && field.per_world && !field.is_empty()
     });
     fields
         .map(|(name, field)| {
-            let lost = ["statistics.", "obs.", "last_action"];
+            let lost = ["statistics.", "last_action"];
             Place {
                 field: name.clone(),
                 width: field.len(),

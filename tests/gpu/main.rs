@@ -7,6 +7,7 @@ mod oracle;
 #[path = "../common/program.rs"]
 mod program;
 
+mod cli_bad_worlds;
 mod cli_parity;
 mod cli_run;
 mod cli_seeds;
@@ -34,3 +35,5 @@ mod trace_device;
 mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;
+#[cfg(feature = "learn")]
+mod train_faults;
