@@ -33,7 +33,7 @@ pub struct Fields {
     /// `last_action`: the action of the step before.
     pub last_action: Field,
     /// `randomized`: what the world drew of its randomization, in the order of
-    /// [`Randomization::labels`](crate::randomize::Randomization::labels).
+    /// [`Randomization::labels`](crate::randomize::Randomization::labels), then what follows from it.
     pub randomized: Field,
     /// `episode_return`: rewards so far in the running episode.
     pub episode_return: Field,

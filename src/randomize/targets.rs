@@ -105,7 +105,11 @@ const SPECIAL: [(&str, Element, usize, &str); 9] = [
 ];
 
 /// Fields of [`Parameters`] that are not drawn themselves, and what to do instead.
-const DERIVED: [(&str, &str); 6] = [
+const DERIVED: [(&str, &str); 7] = [
+    (
+        "body_products",
+        "it follows from geom_size, geom_pos and geom_rotation",
+    ),
     ("body_quat", "use body_rotation"),
     ("geom_quat", "use geom_rotation"),
     ("site_quat", "use site_rotation"),

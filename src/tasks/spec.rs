@@ -409,7 +409,7 @@ impl Spec {
         for group in self.groups.iter_mut().filter(|group| group.name == *name) {
             group.terms.push(ObservationTerm {
                 name: RANDOMIZED.into(),
-                dim: self.randomization.len(),
+                dim: self.randomization.draws(),
                 scale: None,
                 noise: None,
                 clip: None,

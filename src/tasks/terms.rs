@@ -123,7 +123,8 @@ impl Terms {
             .iter()
             .flat_map(|group| &group.terms);
         if terms.any(|term| term.name == RANDOMIZED) {
-            self.observe(RANDOMIZED, draws);
+            let seen = self.recording.spec.randomization.draws();
+            self.observe(RANDOMIZED, &draws[..seen]);
         }
     }
 

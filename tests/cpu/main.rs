@@ -18,6 +18,8 @@ mod functions;
 mod model;
 mod model_fields;
 mod random;
+mod randomize_draws;
+mod randomize_physics;
 mod rigid_common;
 mod rigid_math;
 mod rigid_properties;

@@ -26,6 +26,7 @@ mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
 mod math_device;
+mod randomize_device;
 mod rigid_device;
 mod scene_device;
 #[cfg(feature = "learn")]
