@@ -2,7 +2,8 @@
 
 use crate::model::{Joint, Model};
 use crate::rigid;
-use crate::trace::{Mask, Var, select};
+use crate::tasks::Memory;
+use crate::trace::{Carry, Mask, Slot, Var, select};
 
 /// Largest magnitude of a sound number: MuJoCo's `mjMAXVAL`, for everything that a world carries along or gives out.
 /// A learner squares observations and rewards: in `f32`, those of 1e30 would make its statistics infinite.
@@ -27,6 +28,18 @@ pub(super) fn sound_or_zero(groups: Vec<Vec<Var>>) -> Vec<Vec<Var>> {
         .into_iter()
         .map(|group| group.into_iter().map(or_zero).collect())
         .collect()
+}
+
+/// What the sensors keep, or what they begin with where one of the numbers is not sound.
+pub(super) fn sound_or_blank(mut sensors: Vec<Memory>) -> Vec<Memory> {
+    let blank: Vec<Memory> = sensors.iter().map(Memory::blank).collect();
+    let mut kept = Vec::new();
+    sensors.slots(&mut |slot| {
+        if let Slot::Var(value) = slot {
+            kept.push(*value);
+        }
+    });
+    select(unsound(&kept), blank, sensors)
 }
 
 /// The quaternions of ball and free joints.

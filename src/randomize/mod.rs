@@ -34,6 +34,7 @@ pub use draw::{Drawn, Source};
 pub use entry::{Entry, Operation, Per, Timing};
 use targets::Target;
 pub use targets::fields;
+pub(crate) use targets::matches;
 
 /// A randomization of one model: entries with what they mean there, and the places of their draws.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -297,7 +297,7 @@ fn choose(entry: &Entry, rows: &[String], what: &str) -> Result<Vec<usize>> {
 }
 
 /// Whether a name is one that a pattern means: `*` stands for any characters, `?` for one.
-fn matches(glob: &str, name: &str) -> bool {
+pub(crate) fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
     // reached[j]: the pattern so far means the first j characters.
     let mut reached = vec![false; name.len() + 1];

@@ -6,6 +6,8 @@ mod common;
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+#[path = "../common/sensing_task.rs"]
+mod sensing_task;
 
 mod cli_bad_worlds;
 mod cli_parity;
@@ -29,6 +31,7 @@ mod math_device;
 mod randomize_device;
 mod rigid_device;
 mod scene_device;
+mod sensing_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
 mod trace_device;
