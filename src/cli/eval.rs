@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
+use super::dump::Dump;
 use super::output::{self, note, say};
 use super::saved::{Machine, SavedRun};
 use crate::error::Result;
 use crate::tasks::{Definition, Registry};
-use crate::train::{self, EvalReport, Policy, Recording};
+use crate::train::{self, Environment, EvalReport, Policy, Recording, Worlds};
 
 /// Run a trained policy for whole episodes, without exploration, and report its returns
 #[derive(Args)]
@@ -37,6 +38,8 @@ pub(super) struct Arguments {
     /// Print JSON: mean_return, std_return, mean_length, episodes, …, and the returns
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    dump: Dump,
 }
 
 /// Episodes of an evaluation.
@@ -71,13 +74,9 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
         .record
         .as_ref()
         .map(|_| Recording::new(arguments.episodes.min(MOST_RECORDED) as usize));
-    let results = episodes(
-        &machine,
-        definition,
-        &policy,
-        arguments.episodes,
-        recording.as_mut(),
-    )?;
+    let count = arguments.episodes;
+    let mut worlds = (arguments.dump).worlds(&machine, definition, width(count), SEED)?;
+    let results = run_in(&mut worlds, &policy, count, recording.as_mut())?;
     if let (Some(recording), Some(path)) = (&recording, &arguments.record) {
         recording.save(path)?;
         note!("wrote {}", path.display());
@@ -118,8 +117,26 @@ pub(super) fn episodes(
     episodes: u32,
     recording: Option<&mut Recording>,
 ) -> Result<EvalReport> {
-    let mut worlds = machine.worlds(definition, episodes.min(MOST_WORLDS) as usize, SEED)?;
-    train::evaluate(&mut worlds, policy, episodes as usize, SEED, recording)
+    let mut worlds = machine.worlds(definition, width(episodes), SEED)?;
+    run_in(&mut worlds, policy, episodes, recording)
+}
+
+/// How many worlds an evaluation takes.
+fn width(episodes: u32) -> usize {
+    episodes.min(MOST_WORLDS) as usize
+}
+
+/// Runs whole episodes in these worlds, and says which of them went wrong.
+fn run_in(
+    worlds: &mut Worlds,
+    policy: &Policy,
+    episodes: u32,
+    recording: Option<&mut Recording>,
+) -> Result<EvalReport> {
+    let results = train::evaluate(worlds, policy, episodes as usize, SEED, recording);
+    // Also where no episode ended because all worlds go wrong.
+    worlds.drain_stats()?;
+    results
 }
 
 /// Prints the results.

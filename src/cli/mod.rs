@@ -17,10 +17,13 @@
 
 #[cfg(feature = "learn")]
 mod actuator_net;
+mod again;
 mod bench;
 #[cfg(feature = "learn")]
 mod compare;
 mod controls;
+#[cfg(feature = "learn")]
+mod dump;
 #[cfg(feature = "learn")]
 mod eval;
 #[cfg(feature = "learn")]
@@ -112,7 +115,7 @@ pub fn run(registry: Registry) -> ExitCode {
 fn execute(command: Command, registry: &Registry) -> Result<ExitCode> {
     match command {
         Command::Info(arguments) => info::run(&arguments, registry)?,
-        Command::Rollout(arguments) => rollout::run(&arguments)?,
+        Command::Rollout(arguments) => rollout::run(&arguments, registry)?,
         Command::Bench(arguments) => bench::run(&arguments, registry)?,
         Command::Parity(arguments) => parity::run(&arguments, registry)?,
         #[cfg(feature = "learn")]

@@ -11,6 +11,7 @@ use std::time::Instant;
 use clap::{Args, ValueEnum};
 use ndarray::{ArrayD, Axis};
 
+use super::again;
 use super::controls;
 use super::npz::{self, Archive, Extent};
 use super::output::{self, Progress, note, say};
@@ -18,7 +19,7 @@ use super::subject::{self, Subject};
 use crate::env::{Physics, Precision, Target};
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::tasks::Cause;
+use crate::tasks::{Cause, Registry};
 
 /// Step a batch of worlds through a model's physics and record what happens
 ///
@@ -31,14 +32,25 @@ use crate::tasks::Cause;
 /// each body (torque about the centre of mass of its tree, and force: N·m and N, world axes), and status [T,N]: 0, or the
 /// bits of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). Sensors and contacts are
 /// of the recorded moment, under the last step's controls. The host records float64, the GPU float32.
+///
+/// With --task it does none of this: it steps one world of a task that went wrong again, from the file that
+/// --dump-bad-worlds wrote, through the same kernel, and says what went wrong where, and whether every bit is the same.
 #[derive(Args)]
 #[command(after_help = "Examples:
   manyworlds rollout ant.xml --worlds 1024 --steps 500 --ctrl random --out ant.npz
-  manyworlds rollout ant.xml --init start.npz --ctrl actions.npz --backend host --every 10 --out ant.npz")]
+  manyworlds rollout ant.xml --init start.npz --ctrl actions.npz --backend host --every 10 --out ant.npz
+  manyworlds rollout --task bad/world_12_episode_3_step_345.npz")]
 pub(super) struct Arguments {
     /// The model, an MJCF file
-    #[arg(value_name = "MODEL.xml")]
-    model: PathBuf,
+    #[arg(value_name = "MODEL.xml", required_unless_present = "task")]
+    model: Option<PathBuf>,
+    /// Instead: a world that went wrong, as train and eval --dump-bad-worlds write it
+    #[arg(
+        long,
+        value_name = "F.npz",
+        conflicts_with_all = ["model", "worlds", "steps", "init", "ctrl", "seed", "every", "out"]
+    )]
+    task: Option<PathBuf>,
     /// Number of worlds [default: as many as the given arrays have, else 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     worlds: Option<u32>,
@@ -54,7 +66,8 @@ pub(super) struct Arguments {
     /// Seed of random controls; a world's controls do not depend on the number of worlds
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Where to compute: the GPU in f32, or the host's reference interpreter in f64 (slow)
+    /// Where to compute: the GPU in f32, or the host's reference interpreter in f64 (slow; with --task in f32 where the
+    /// world is from a GPU)
     #[arg(long, value_enum, default_value_t = Place::Gpu)]
     backend: Place,
     /// Steps between recorded moments
@@ -71,11 +84,16 @@ enum Place {
     Host,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<()> {
+pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
+    let path = match (&arguments.model, &arguments.task) {
+        (_, Some(task)) => return again::run(task, arguments.backend == Place::Host, registry),
+        (Some(model), None) => model,
+        (None, None) => return Err(Error::invalid("no MODEL.xml is given")),
+    };
     if let Some(path) = &arguments.out {
         output::check_target(path)?;
     }
-    let subject = Subject::file(&arguments.model)?;
+    let subject = Subject::file(path)?;
     subject.warn();
     let model = Arc::new(subject.model().clone());
     let plan = Plan::new(arguments, &model)?;
@@ -92,7 +110,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         .map_or(Target::Host(Precision::Double), Target::Gpu);
     note!(
         "{}: {} worlds × {} steps of {} s{}",
-        arguments.model.display(),
+        path.display(),
         plan.worlds,
         plan.steps,
         model.opt.timestep,

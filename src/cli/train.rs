@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::dump::Dump;
 use super::output::{note, say, short};
 use super::saved::{Evaluation, Machine, SavedRun};
 use super::seeds::{self, Seeds};
@@ -55,6 +56,8 @@ pub(super) struct Arguments {
     /// Print every key with its value, its default and who set it, and stop
     #[arg(long)]
     show_config: bool,
+    #[command(flatten)]
+    dump: Dump,
     /// Settings of the learner or the task, for example ppo.gamma=0.98 reward.alive.weight=2
     #[arg(value_name = "key=value")]
     settings: Vec<String>,
@@ -116,6 +119,7 @@ pub(super) struct Job {
     pub config: Config,
     /// Where it goes and where it starts.
     pub options: Options,
+    dump: Dump,
 }
 
 impl Job {
@@ -138,7 +142,7 @@ impl Job {
         }
         let mut definition = registry.load(&arguments.task)?;
         let layers = layers(arguments, base, seed, &mut definition)?;
-        Self::new(definition, &layers, out, start)
+        Self::new(arguments, definition, &layers, out, start)
     }
 
     /// The run in `folder`, to go on with.
@@ -149,10 +153,11 @@ impl Job {
     ) -> Result<Self> {
         let mut definition = registry.load(&arguments.task)?;
         let layers = layers(arguments, Some(&folder), None, &mut definition)?;
-        Self::new(definition, &layers, folder, Start::Resume)
+        Self::new(arguments, definition, &layers, folder, Start::Resume)
     }
 
     fn new(
+        arguments: &Arguments,
         mut definition: Definition,
         layers: &Layers,
         out: PathBuf,
@@ -161,7 +166,13 @@ impl Job {
         let config = Config::from_layers(layers)?;
         definition.config = config.task.clone();
         definition.spec()?;
+        // Runs of several seeds have worlds of the same numbers.
+        let dump = match (&arguments.seeds, out.file_name()) {
+            (Some(_), Some(name)) => arguments.dump.within(name.as_ref()),
+            _ => arguments.dump.clone(),
+        };
         Ok(Self {
+            dump,
             definition,
             config,
             options: Options {
@@ -183,6 +194,7 @@ impl Job {
             definition,
             config,
             options,
+            dump,
         } = self;
         let out = &options.out;
         note!(
@@ -194,7 +206,7 @@ impl Job {
             config.seed,
             out.display()
         );
-        let mut worlds = machine.worlds(definition, config.worlds, config.seed)?;
+        let mut worlds = dump.worlds(machine, definition, config.worlds, config.seed)?;
         if let Some(time) = worlds.env().compile_time() {
             let operations = worlds.env().step_graph().operations().total;
             note!(

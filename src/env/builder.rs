@@ -2,19 +2,24 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::VecEnv;
+use super::bad_world::Origin;
 use super::fields::Fields;
+use super::keep::{Keeper, Memory};
 use super::machine::{Machine, Target};
 use super::step::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::rigid;
-use crate::tasks::Definition;
 use crate::tasks::actuators::Drives;
+use crate::tasks::{Cause, Definition};
 use crate::trace::Layout;
 
 /// What happens to a world whose episode is over (gymnasium's `AutoresetMode`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Autoreset {
     /// It begins anew in the same step: `obs` is after the reset, `next_obs` is the true successor. Frames and terms
     /// are computed once more for the worlds that begin, behind a branch: `info TASK` lists the cost as stage `reset`
@@ -35,6 +40,7 @@ pub struct Builder {
     first_stream: u32,
     autoreset: Autoreset,
     stagger: bool,
+    kept: Vec<Cause>,
 }
 
 impl Builder {
@@ -46,6 +52,7 @@ impl Builder {
             first_stream: 0,
             autoreset: Autoreset::default(),
             stagger: false,
+            kept: Vec::new(),
         }
     }
 
@@ -85,6 +92,17 @@ impl Builder {
         self
     }
 
+    /// Keeps every world in which one of these causes is found, with everything that the step began with, for
+    /// [`VecEnv::take_bad_worlds`]; none unless said otherwise.
+    ///
+    /// The control step's kernel is the same with and without, so that every bit is. What is kept takes three times the
+    /// memory of the state, and a step copies the state once.
+    #[must_use]
+    pub fn keep_bad_worlds(mut self, causes: &[Cause]) -> Self {
+        self.kept = causes.to_vec();
+        self
+    }
+
     /// Builds the environment on a graphics device and begins every world's first episode.
     ///
     /// # Errors
@@ -103,6 +121,7 @@ impl Builder {
             name,
             task,
             mut model,
+            config,
             ..
         } = self.definition;
         if self.worlds == 0 {
@@ -125,7 +144,10 @@ impl Builder {
             drives,
             autoreset: self.autoreset,
         };
-        let mut machine = Machine::new(target, &plan.layout, self.worlds)?;
+        // What is kept lies behind everything else: the kernels of the environment do not know of it.
+        let mut layout = plan.layout.clone();
+        let memory = (!self.kept.is_empty()).then(|| Memory::declare(&mut layout, &plan.fields));
+        let mut machine = Machine::new(target, &layout, self.worlds)?;
         let step = machine.kernel(plan.step(&params)?)?;
         let reset = machine.kernel(plan.reset(&params)?)?;
         let refresh = machine.kernel(plan.refresh(&params)?)?;
@@ -145,7 +167,17 @@ impl Builder {
             step,
             reset,
             refresh,
+            keeper: None,
         };
+        if let Some(memory) = memory {
+            let kernel = env
+                .machine
+                .kernel(memory.record(&layout, &env.plan.fields))?;
+            let config = toml::to_string(&config)
+                .map_err(|error| Error::invalid(error).context(format!("task {}", env.name())))?;
+            let origin = Origin::of(&env, config);
+            env.keeper = Some(Keeper::new(memory, kernel, &self.kept, origin));
+        }
         env.begin(None, Some(self.seed), self.stagger)?;
         Ok(env)
     }

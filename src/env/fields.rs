@@ -87,11 +87,13 @@ pub struct Fields {
     pub status: Field,
     /// `selected`: the worlds that the next reset or refresh is about.
     pub selected: Field,
-    /// `quarantine.count`, `quarantine.causes`, `quarantine.step`, `quarantine.episode`.
+    /// `quarantine`: how often, the causes, and the last step with its episode.
     pub quarantine: Field,
-    /// `warning.overflows`, `warning.needed`, `warning.unsolved`: control steps with too many contacts between links,
-    /// the most of them at once, and control steps in which the solver gave up.
-    pub warning: Field,
+    /// `overflow`: control steps with too many contacts between links; the last of them and its episode; and the most
+    /// contacts at once.
+    pub overflow: Field,
+    /// `unsolved`: control steps in which the solver gave up; the last of them and its episode.
+    pub unsolved: Field,
 }
 
 /// Sums over the episodes that ended. Each world adds in its own row, so the sums do not depend on the order in which
@@ -208,7 +210,8 @@ impl Fields {
             status: layout.field(bits, "status", 1),
             selected: layout.field(bits, "selected", 1),
             quarantine: layout.field(bits, "quarantine", 4),
-            warning: layout.field(bits, "warning", 3),
+            overflow: layout.field(bits, "overflow", 4),
+            unsolved: layout.field(bits, "unsolved", 3),
         }
     }
 }

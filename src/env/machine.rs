@@ -5,9 +5,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::bad_world::Values;
 use crate::error::{Error, Result};
 use crate::gpu::{Allocate, Arenas, Context, Copies, Gather, Kernel, Recorder};
-use crate::trace::{Field, Graph, HostMemory, Layout, Real};
+use crate::trace::{Field, Graph, HostMemory, Kind, Layout, Real};
 
 /// Floats of the host's interpreter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +85,15 @@ impl Machine {
         self.worlds
     }
 
+    /// Where it is, in a word; and the device with its driver.
+    pub(super) fn place(&self) -> (&'static str, String) {
+        match &self.place {
+            Place::Gpu { arenas, .. } => ("gpu", arenas.context().info().to_string()),
+            Place::Single(_) => ("host f32", "the host".into()),
+            Place::Double(_) => ("host f64", "the host".into()),
+        }
+    }
+
     /// The device's memory, where it is on a device.
     pub(super) fn arenas(&self) -> Option<&Arenas> {
         match &self.place {
@@ -145,6 +155,39 @@ impl Machine {
             Place::Double(host) => {
                 host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds)
             }
+        }
+        Ok(())
+    }
+
+    /// Copies fields to fields in other buffers, then runs kernels one after another on all worlds. On a device it is
+    /// sent, not waited for.
+    pub(super) fn run_after(
+        &mut self,
+        copies: &[(Field, Field)],
+        kernels: &[(KernelId, &[(&str, u32)])],
+    ) -> Result<()> {
+        match &mut self.place {
+            Place::Gpu {
+                arenas,
+                kernels: compiled,
+                ..
+            } => {
+                let mut recorder = Recorder::new(arenas.context());
+                for (from, to) in copies {
+                    recorder.copy_field((arenas, *from), (arenas, *to))?;
+                }
+                for (kernel, uniforms) in kernels {
+                    let worlds = 0..arenas.worlds();
+                    recorder.run(&compiled[kernel.0], arenas, worlds, uniforms)?;
+                }
+                recorder.submit()?;
+                return Ok(());
+            }
+            Place::Single(host) => host.copy(copies),
+            Place::Double(host) => host.copy(copies),
+        }
+        for (kernel, uniforms) in kernels {
+            self.run(*kernel, uniforms)?;
         }
         Ok(())
     }
@@ -249,6 +292,15 @@ impl Machine {
             Place::Single(host) => Ok(host.read_bits(field)),
             Place::Double(host) => Ok(host.read_bits(field)),
         }
+    }
+
+    /// Reads a per-world field of either kind as it is, `[component][world]`. Waits for the device.
+    pub(super) fn read_values(&self, field: Field) -> Result<Values> {
+        Ok(match (field.kind, &self.place) {
+            (Kind::U32, _) => Values::Bits(self.read_bits(field)?),
+            (Kind::F32, Place::Double(_)) => Values::Double(self.read_exact(field)?),
+            (Kind::F32, _) => Values::Single(self.read(field)?),
+        })
     }
 
     /// Fills per-world fields with zeros.
@@ -421,11 +473,23 @@ impl<R: Real> Host<R> {
         }
     }
 
+    fn copy(&mut self, pairs: &[(Field, Field)]) {
+        for (from, to) in pairs {
+            match from.kind {
+                Kind::F32 => {
+                    let values: Vec<f64> = self.read(*from).collect();
+                    self.write(*to, values.into_iter());
+                }
+                Kind::U32 => self.write_bits(*to, &self.read_bits(*from)),
+            }
+        }
+    }
+
     fn clear(&mut self, field: Field) {
         for (component, world) in self.places(field) {
             match field.kind {
-                crate::trace::Kind::F32 => self.memory.set(field, component, world, 0.0),
-                crate::trace::Kind::U32 => self.memory.set_bits(field, component, world, 0),
+                Kind::F32 => self.memory.set(field, component, world, 0.0),
+                Kind::U32 => self.memory.set_bits(field, component, world, 0),
             }
         }
     }

@@ -21,25 +21,33 @@
 //! # }
 //! ```
 
+mod bad_world;
 mod builder;
 mod contacts;
 mod device_state;
+mod dumps;
 mod fields;
+mod keep;
 mod machine;
 mod outcome;
 mod physics;
+mod replay;
 mod rollout;
 mod snapshot;
+mod sound;
 mod statistics;
 mod step;
 mod view;
 
+pub use bad_world::{BadWorld, Origin, Values};
 pub use builder::{Autoreset, Builder};
 pub use contacts::Contacts;
 pub use device_state::{DeviceState, Randomness, Which};
+pub use dumps::Dumps;
 pub use fields::{Fields, StatisticsFields};
 pub use machine::{Precision, Target};
 pub use physics::{BodyFrames, Physics, PhysicsFields};
+pub use replay::{Diagnosis, Difference, Finding, Replay};
 pub use rollout::Rollout;
 pub use snapshot::Snapshot;
 pub use view::{Groups, HostStep, Info, Step, View};
@@ -50,6 +58,7 @@ use crate::model::Model;
 use crate::tasks::spec_error;
 use crate::tasks::{Action, Definition, Group, Params, Spec};
 use crate::trace::{Field, Graph, Kind};
+use keep::Keeper;
 use machine::{KernelId, Machine};
 use step::Plan;
 
@@ -65,6 +74,8 @@ pub struct VecEnv {
     step: KernelId,
     reset: KernelId,
     refresh: KernelId,
+    /// Where bad worlds are to be kept.
+    keeper: Option<Keeper>,
 }
 
 /// How episodes begin in [`VecEnv::reset_where`].
@@ -214,8 +225,11 @@ impl VecEnv {
     /// The device failed.
     pub fn step_in_place(&mut self) -> Result<Step<'_>> {
         self.upload_params()?;
-        self.machine
-            .run(self.step, &[("substeps", self.substeps)])?;
+        let uniforms = [("substeps", self.substeps)];
+        match &self.keeper {
+            None => self.machine.run(self.step, &uniforms)?,
+            Some(keeper) => keeper.step(&mut self.machine, self.step, &uniforms)?,
+        }
         Ok(self.last_step())
     }
 

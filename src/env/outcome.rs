@@ -1,6 +1,7 @@
 //! What a control step came to: into the running sums, the statistics, and the fields that a learner reads.
 
 use super::builder::Autoreset;
+use super::sound::unsound;
 use super::step::{Action, Recipe};
 use crate::tasks::{Cause, Episode, Memory, Past, SensorFields};
 use crate::trace::{self, Bits, Mask, Var, select, stage, when};
@@ -39,6 +40,17 @@ impl Outcome {
 }
 
 impl Recipe<'_> {
+    /// The running episode's sums before this step.
+    pub(super) fn running_sums(&self) -> Vec<Var> {
+        let fields = &self.plan.fields;
+        let sums = [
+            fields.episode_return,
+            fields.episode_length,
+            fields.episode_terms,
+        ];
+        sums.iter().flat_map(trace::Field::load_all).collect()
+    }
+
     /// Adds to the running episode's sums, and to the statistics where it ended.
     pub(super) fn account(&self, outcome: &Outcome) {
         stage("statistics", || {
@@ -52,6 +64,7 @@ impl Recipe<'_> {
                 .into_iter()
                 .zip(&outcome.weighted_terms);
             let sums: Vec<Var> = sums.map(|(sum, term)| sum + *term).collect();
+            let lost = unsound(&self.running_sums());
             let done = outcome.done();
             fields
                 .episode_return
@@ -63,8 +76,9 @@ impl Recipe<'_> {
                     .store(component, select(done, zero, *sum));
             }
             when(done, (), |()| {
-                fields.final_return.store(0, episode_return);
-                fields.final_length.store(0, length);
+                let or_zero = |sum: Var| select(lost, zero, sum);
+                fields.final_return.store(0, or_zero(episode_return));
+                fields.final_length.store(0, or_zero(length));
                 let counts = !outcome.quarantined & fields.partial.load_bits(0).eq(0);
                 when(counts, (), |()| {
                     let add = |field: trace::Field, component: usize, value: Var| {
@@ -104,14 +118,24 @@ impl Recipe<'_> {
     /// Counts the steps that were not exact.
     fn warn(&self, outcome: &Outcome) {
         let has = |cause: Cause| (outcome.status & cause.bit()).ne(0);
-        let (overflow, unsolved) = (has(Cause::Overflow), has(Cause::Solver));
-        when(overflow | unsolved, (), |()| {
-            let warning = self.plan.fields.warning;
-            let [overflows, needed, solver] = [0, 1, 2].map(|i| warning.load_bits(i));
-            warning.store_bits(0, overflows + flag(overflow));
-            let more = select(overflow, outcome.needed, Bits::ZERO);
-            warning.store_bits(1, needed.max(more));
-            warning.store_bits(2, solver + flag(unsolved));
+        // A world that was not held has moved on by one step.
+        let step = outcome.episode.step - flag(outcome.valid());
+        let episode = outcome.episode.key.episode;
+        let count = |field: trace::Field| field.store_bits(0, field.load_bits(0) + 1);
+        let place = |field: trace::Field| {
+            field.store_bits(1, step);
+            field.store_bits(2, episode);
+        };
+        when(has(Cause::Overflow), (), |()| {
+            let field = self.plan.fields.overflow;
+            count(field);
+            place(field);
+            field.store_bits(3, field.load_bits(3).max(outcome.needed));
+        });
+        when(has(Cause::Solver), (), |()| {
+            let field = self.plan.fields.unsolved;
+            count(field);
+            place(field);
         });
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::contacts::ContactFields;
 use super::machine::{KernelId, Machine, Target};
-use super::step::{MAX_STATE, above};
+use super::sound::unsound;
 use super::view::{components_first, worlds_first};
 use crate::error::{Error, Result};
 use crate::gpu::{Arenas, CompileTime, Kernel};
@@ -298,10 +298,7 @@ fn record_frames(model: &Model, layout: &Layout, fields: &PhysicsFields) -> Grap
                 .slice(4 * body, 4)
                 .store_all(&kinematics.xquat[body].to_array());
         }
-        let unsound = above(
-            state.qpos.iter().chain(&state.qvel).chain(&state.act),
-            MAX_STATE,
-        );
+        let unsound = unsound(state.qpos.iter().chain(&state.qvel).chain(&state.act));
         let of_steps = fields.status.load_bits(0) & !Cause::State.bit();
         let of_state = select(unsound, Bits::from(Cause::State.bit()), Bits::ZERO);
         fields.status.store_bits(0, of_steps | of_state);

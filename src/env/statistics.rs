@@ -26,14 +26,20 @@ impl VecEnv {
         ];
         let worlds = self.machine.worlds();
         let read = self.machine.read_many(&sums)?;
+        // One world's sums must not make everybody's means worthless.
+        let finite: Vec<bool> = (0..worlds)
+            .map(|world| {
+                let mut rows = read.iter().flat_map(|values| values.chunks(worlds));
+                rows.all(|row| row[world].is_finite())
+            })
+            .collect();
+        let total = |row: &[f32]| -> f64 {
+            let counted = row.iter().zip(&finite).filter(|(_, finite)| **finite);
+            counted.map(|(value, _)| f64::from(*value)).sum()
+        };
         let totals: Vec<Vec<f64>> = read
             .iter()
-            .map(|values| {
-                values
-                    .chunks(worlds)
-                    .map(|row| row.iter().map(|value| f64::from(*value)).sum())
-                    .collect()
-            })
+            .map(|values| values.chunks(worlds).map(total).collect())
             .collect();
         let [episodes, terminated, sum, squares, length] =
             [0, 1, 2, 3, 4].map(|index| totals[index][0]);
@@ -45,7 +51,13 @@ impl VecEnv {
             sums => sums.iter().map(|sum| mean(*sum)).collect(),
         };
         let causes = self.machine.read_bits(fields.quarantine)?;
-        let troubles = self.machine.read_bits(fields.warning)?;
+        let overflow = self.machine.read_bits(fields.overflow)?;
+        let unsolved = self.machine.read_bits(fields.unsolved)?;
+        let warnings = [
+            overflowed(&overflow, worlds),
+            gave_up(&unsolved, worlds),
+            lost(&finite),
+        ];
         let stats = Stats {
             episodes: episodes as u64,
             terminated: terminated as u64,
@@ -65,12 +77,12 @@ impl VecEnv {
                 .map(|(term, count)| (term.name.clone(), *count as u64))
                 .collect(),
             quarantines: quarantines(&causes, worlds),
-            warnings: warnings(&troubles, worlds),
+            warnings: warnings.into_iter().flatten().collect(),
         };
         let drained: Vec<Field> = sums
             .into_iter()
             .filter(|field| !field.is_empty())
-            .chain([fields.quarantine, fields.warning])
+            .chain([fields.quarantine, fields.overflow, fields.unsolved])
             .collect();
         self.machine.clear(&drained)?;
         Ok(stats)
@@ -96,32 +108,49 @@ fn quarantines(values: &[u32], worlds: usize) -> Vec<Quarantine> {
         .collect()
 }
 
-/// What was not exact, from `[overflows, needed, unsolved][world]`.
-fn warnings(values: &[u32], worlds: usize) -> Vec<Warning> {
-    let (overflows, rest) = values.split_at(worlds);
-    let (needed, unsolved) = rest.split_at(worlds);
-    // Where it is worst: where most contacts had no slot, or where the solver gave up most often.
-    let of = |cause, steps: &[u32], badness: &[u32]| {
-        let worst = (0..worlds)
-            .rev()
-            .max_by_key(|&world| (steps[world] > 0, badness[world]))?;
-        (steps[worst] > 0).then(|| Warning {
-            cause,
-            worlds: steps.iter().filter(|&&steps| steps > 0).count(),
-            steps: steps.iter().map(|&steps| u64::from(steps)).sum(),
-            worst,
-            needed: if cause == Cause::Overflow {
-                badness[worst]
-            } else {
-                0
-            },
-        })
-    };
-    [
-        of(Cause::Overflow, overflows, needed),
-        of(Cause::Solver, unsolved, unsolved),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+/// Contacts without a slot, from `[steps, step, episode, needed][world]`.
+fn overflowed(values: &[u32], worlds: usize) -> Option<Warning> {
+    let needed = &values[3 * worlds..];
+    let warning = warning(Cause::Overflow, values, needed, worlds)?;
+    Some(Warning {
+        needed: needed[warning.worst],
+        ..warning
+    })
+}
+
+/// Steps in which the solver gave up, from `[steps, step, episode][world]`.
+fn gave_up(values: &[u32], worlds: usize) -> Option<Warning> {
+    warning(Cause::Solver, values, &values[..worlds], worlds)
+}
+
+/// What happened in `[steps, step, episode, …][world]`; it is worst where `badness` is greatest, then in the first world.
+fn warning(cause: Cause, values: &[u32], badness: &[u32], worlds: usize) -> Option<Warning> {
+    let steps = &values[..worlds];
+    let worst = (0..worlds)
+        .rev()
+        .max_by_key(|&world| (steps[world] > 0, badness[world]))?;
+    (steps[worst] > 0).then(|| Warning {
+        cause,
+        worlds: steps.iter().filter(|&&steps| steps > 0).count(),
+        steps: steps.iter().map(|&steps| u64::from(steps)).sum(),
+        worst,
+        step: values[worlds + worst],
+        episode: values[2 * worlds + worst],
+        needed: 0,
+    })
+}
+
+/// The worlds whose sums are not finite.
+fn lost(finite: &[bool]) -> Option<Warning> {
+    let worst = finite.iter().position(|finite| !finite)?;
+    let worlds = finite.iter().filter(|finite| !**finite).count();
+    Some(Warning {
+        cause: Cause::Statistics,
+        worlds,
+        steps: worlds as u64,
+        worst,
+        step: 0,
+        episode: 0,
+        needed: 0,
+    })
 }

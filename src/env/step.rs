@@ -2,9 +2,10 @@
 //!
 //! actuate and substeps → update → terms → done → statistics → (when done) reset → commands → observation.
 //!
-//! A world whose action, state, reward or observation is not finite is *quarantined* in the same step: its state and
-//! observation stay at the last finite ones, it reports `truncated` with a status and `valid` = 0, and its episode
-//! ends. Finiteness is tested on the bits, because shader compilers may assume that NaN does not occur. A world never
+//! A world with an unsound number (not finite, or above 1e10) in its action, in its state, in what it carries along, in
+//! its reward or in its observation is *quarantined* in the same step: its state and observation stay at the last sound
+//! ones, it reports `truncated` with a status and `valid` = 0, and its episode ends. No unsound number is given out, and
+//! none outlives the reset: what is carried over it, draws made once for a world, is drawn anew. Soundness is tested on the bits, because shader compilers may assume that NaN does not occur. A world never
 //! reads another world's numbers, so neighbours cannot notice.
 
 use std::rc::Rc;
@@ -13,6 +14,8 @@ use std::sync::Arc;
 use super::builder::Autoreset;
 use super::fields::Fields;
 use super::outcome::{Outcome, load_groups, store_groups, store_sensors};
+use super::replay::ProbeFields;
+use super::sound::{self, sound_or_blank, sound_or_zero, unsound};
 use crate::error::Result;
 use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
@@ -38,9 +41,6 @@ pub(super) struct Plan {
     pub drives: Drives,
     pub autoreset: Autoreset,
 }
-
-/// Largest magnitude of a number in the state; MuJoCo's `mjMAXVAL`.
-pub(super) const MAX_STATE: f32 = 1e10;
 
 impl Plan {
     /// The control step. Run-time value: `substeps`.
@@ -111,8 +111,8 @@ impl Plan {
                 let instant = Instant::again(episode.step.eq(0));
                 let (observation, sensors) =
                     recipe.look(&episode, &past, &fields.action.load_all(), instant);
-                let sane = !above(observation.iter().flatten(), f32::MAX);
-                when(sane, (), |()| {
+                let sound = !unsound(observation.iter().flatten());
+                when(sound, (), |()| {
                     store_groups(&fields.observations, &observation);
                     store_sensors(&fields.sensors, &sensors);
                 });
@@ -120,7 +120,31 @@ impl Plan {
         })
     }
 
+    /// The control step up to what it is judged by: a look at the numbers themselves, for a world that went wrong.
+    /// Run-time value: `substeps`.
+    pub(super) fn probe(&self, params: &Params, to: &ProbeFields) -> Result<Graph> {
+        self.record_in(&to.layout, "probe", params, |recipe| {
+            let before = recipe.load();
+            let idle = Mask::from(false);
+            let action = recipe.action(idle);
+            let Advanced { episode, past, .. } = recipe.advance(&before, &action);
+            let terms = recipe.terms(&episode, &past, &action.values);
+            let (groups, _) = recipe.sense(&terms, &episode, Instant::next());
+            to.store(&episode, &terms.weighted_rewards(), &groups);
+        })
+    }
+
     fn record(&self, name: &str, params: &Params, body: impl FnOnce(&Recipe<'_>)) -> Result<Graph> {
+        self.record_in(&self.layout, name, params, body)
+    }
+
+    fn record_in(
+        &self,
+        layout: &Layout,
+        name: &str,
+        params: &Params,
+        body: impl FnOnce(&Recipe<'_>),
+    ) -> Result<Graph> {
         let recording = Rc::new(Recording::new(
             &self.model,
             &self.spec,
@@ -131,7 +155,7 @@ impl Plan {
             plan: self,
             recording,
         };
-        let graph = trace::record(name, &self.layout, || body(&recipe));
+        let graph = trace::record(name, layout, || body(&recipe));
         check(&recipe.recording, &self.name)?;
         Ok(graph)
     }
@@ -145,9 +169,9 @@ pub(super) struct Recipe<'a> {
 
 /// The action of this step.
 pub(super) struct Action {
-    /// Finite: zeros where the world is idle or the action is not finite.
+    /// Sound: zeros where the world is idle or the action is not sound.
     pub values: Vec<Var>,
-    /// Whether a number was not finite.
+    /// Whether a number was not sound.
     broken: Mask,
     /// The episode was over before: this step does not act.
     idle: Mask,
@@ -265,7 +289,7 @@ impl Recipe<'_> {
     fn action(&self, idle: Mask) -> Action {
         stage("action", || {
             let raw = self.plan.fields.action.load_all();
-            let broken = above(&raw, f32::MAX) & !idle;
+            let broken = unsound(&raw) & !idle;
             let ignored = broken | idle;
             Action {
                 values: raw
@@ -401,7 +425,7 @@ impl Recipe<'_> {
         })
     }
 
-    /// Terms, then what ends the episode: the task, the time limit, or numbers that are not finite.
+    /// Terms, then what ends the episode: the task, the time limit, or numbers that are not sound.
     fn judge(&self, before: Episode, advanced: Advanced, action: &Action) -> Outcome {
         let idle = action.idle;
         let Advanced {
@@ -420,16 +444,22 @@ impl Recipe<'_> {
                 .fold(Var::from(0.0), |sum, term| sum + *term);
             let physics = &after.physics;
             let state = physics.qpos.iter().chain(&physics.qvel).chain(&physics.act);
+            // What the step began with counts where it can be lost on the way: in quaternions, which are normalized, and
+            // in numbers that a task replaces.
+            let quaternions = sound::quaternions(&self.plan.model, &before.physics);
+            let carried = [before.carried(), after.carried(), self.running_sums()].concat();
             let found = [
                 (Cause::Action, action.broken),
-                (Cause::State, above(state, MAX_STATE)),
-                (Cause::Reward, above([&reward], f32::MAX)),
+                (Cause::State, unsound(state.chain(&quaternions))),
+                (Cause::Memory, unsound(&carried)),
+                // The terms too: where two infinities cancel, the sums of each would still be lost.
                 (
-                    Cause::Observation,
-                    above(observation.iter().flatten(), f32::MAX),
+                    Cause::Reward,
+                    unsound(weighted_terms.iter().chain([&reward])),
                 ),
+                (Cause::Observation, unsound(observation.iter().flatten())),
             ];
-            // What is found first explains the rest: a state that is not finite is seen, too.
+            // What is found first explains the rest: a state that is not sound is seen, too.
             let broken = found
                 .into_iter()
                 .rev()
@@ -449,7 +479,7 @@ impl Recipe<'_> {
             let terminated = any & !held;
             let out_of_time = after.step.ge(self.plan.spec.max_episode_steps);
             let truncated = !idle & !terminated & (quarantined | out_of_time);
-            // The last finite observation is the one that this step's action was chosen from.
+            // The last sound observation is the one that this step's action was chosen from.
             let observation = when(held, observation, |_| {
                 load_groups(&self.plan.fields.observations)
             });
@@ -539,8 +569,11 @@ impl Recipe<'_> {
             };
             let start = Bits::ZERO;
             let randomization = self.plan.spec.randomization();
-            let source = self.recording.source(key, start);
+            // What lasts longer than an episode and was lost begins anew.
+            let mut source = self.recording.source(key, start);
+            source.lost = unsound(&draws);
             let drawn = randomization.begin(&source, &draws);
+            let sensors = sound_or_blank(sensors);
             let recording = self.recording.with_draws(&drawn.draws);
             let mut init = Init::new(&recording);
             let mut task = TaskState::zero(&recording);
@@ -637,25 +670,16 @@ impl Recipe<'_> {
             let mut now = episode.clone();
             now.last_action = select(reset, self.no_action(), now.last_action);
             let begun = (self.no_past(&now), self.no_action());
-            match resampled.as_constant() {
+            let (seen, sensors) = match resampled.as_constant() {
                 Some(false) => self.look(&now, &begun.0, &begun.1, Instant::first()),
                 _ => {
                     let going = (outcome.past.clone(), action.values.clone());
                     let (past, action) = select(reset, begun, going);
                     self.look(&now, &past, &action, Instant::again(reset))
                 }
-            }
+            };
+            // An unsound beginning is found in the step that follows: nobody needs to see it before.
+            (sound_or_zero(seen), sensors)
         })
     }
-}
-
-/// Whether a number's magnitude is above `limit`, infinite, or no number, by the bits: for finite floats the order of
-/// magnitudes is the order of the bits without the sign, and everything else lies above.
-pub(super) fn above<'v>(values: impl IntoIterator<Item = &'v Var>, limit: f32) -> Mask {
-    let magnitudes = values
-        .into_iter()
-        .map(|value| value.bitcast() & 0x7fff_ffff);
-    magnitudes
-        .reduce(|a, b| a.max(b))
-        .map_or(Mask::from(false), |largest| largest.gt(limit.to_bits()))
 }

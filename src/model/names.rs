@@ -1,17 +1,25 @@
 //! Names of one kind of object, and the look-up from name to id.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use crate::error::{Error, Result, near_matches};
 use crate::scene::Place;
 
 /// The names of one kind of object, by id. An object without a name has the empty string.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Names {
     /// What the objects are, for errors: `body`, `joint`, ….
     kind: &'static str,
     names: Vec<String>,
     ids: HashMap<String, usize>,
+}
+
+/// Without the index, whose order differs from run to run: equal models print alike.
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.names).finish()
+    }
 }
 
 impl Names {

@@ -65,11 +65,12 @@ impl Recording {
     }
 
     /// Where draws come from, for random numbers of this key and step.
-    pub(crate) fn source(&self, key: Key, step: Bits) -> impl Source {
+    pub(crate) fn source(&self, key: Key, step: Bits) -> Drawing {
         Drawing {
             recording: self.clone(),
             key,
             step,
+            lost: Mask::from(false),
         }
     }
 
@@ -113,10 +114,12 @@ impl Recording {
 }
 
 /// Where the draws of a randomization come from.
-struct Drawing {
+pub(crate) struct Drawing {
     recording: Recording,
     key: Key,
     step: Bits,
+    /// The draws of the episode before cannot be kept: what is drawn once for each world is drawn anew.
+    pub lost: Mask,
 }
 
 impl Source for Drawing {
@@ -133,6 +136,6 @@ impl Source for Drawing {
     }
 
     fn begins(&self) -> Mask {
-        self.key.episode.eq(0)
+        self.key.episode.eq(0) | self.lost
     }
 }

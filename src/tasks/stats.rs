@@ -52,38 +52,51 @@ pub struct Warning {
     pub steps: u64,
     /// The world in which it was worst.
     pub worst: usize,
+    /// The control step of its episode in which it happened there last.
+    pub step: u32,
+    /// The number of that episode in the world's random stream.
+    pub episode: u32,
     /// For [`Cause::Overflow`], the most contacts between links at once; 0 otherwise.
     pub needed: u32,
 }
 
 /// What went wrong in a world. The discriminants are bits of the status word.
+///
+/// A number is *unsound* where it is not finite, or above 1e10 in magnitude (MuJoCo's `mjMAXVAL`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Cause {
-    /// A number of the action was not finite. The world is quarantined.
+    /// A number of the action was unsound. The world is quarantined.
     Action = 1,
-    /// A number of `qpos`, `qvel` or `act` was not finite, or above 1e10 in magnitude (MuJoCo's `mjMAXVAL`). The world
-    /// is quarantined.
+    /// A number of `qpos`, `qvel` or `act` was unsound. The world is quarantined.
     State = 2,
-    /// The reward was not finite. The world is quarantined.
+    /// The reward, or one of its terms, was unsound. The world is quarantined.
     Reward = 4,
-    /// An observation was not finite. The world is quarantined.
+    /// An observation was unsound. The world is quarantined.
     Observation = 8,
     /// More contacts between links than there are slots for: the deepest were kept. The world goes on.
     Overflow = 16,
     /// The constraint solver gave up before it found the exact minimum. The world goes on.
     Solver = 32,
+    /// Another number that outlives the step was unsound: the task's own quantities and histories, commands, draws of
+    /// the randomization, the time, the running episode's sums. The world is quarantined.
+    Memory = 64,
+    /// The sums over a world's finished episodes were not finite when they were read: they are left out of the means.
+    /// Found on the host, so never in a status word. The world goes on.
+    Statistics = 128,
 }
 
 impl Cause {
     /// All causes, in the order of their bits.
-    pub const ALL: [Cause; 6] = [
+    pub const ALL: [Cause; 8] = [
         Cause::Action,
         Cause::State,
         Cause::Reward,
         Cause::Observation,
         Cause::Overflow,
         Cause::Solver,
+        Cause::Memory,
+        Cause::Statistics,
     ];
 
     /// The bit of the status word.
@@ -93,7 +106,7 @@ impl Cause {
 
     /// Whether a world in which it happens is quarantined.
     pub const fn quarantines(self) -> bool {
-        !matches!(self, Cause::Overflow | Cause::Solver)
+        !matches!(self, Cause::Overflow | Cause::Solver | Cause::Statistics)
     }
 
     /// The causes in a status word.
@@ -108,12 +121,14 @@ impl Cause {
 impl std::fmt::Display for Cause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Cause::Action => "non-finite action",
+            Cause::Action => "non-finite or unbounded action",
             Cause::State => "non-finite or unbounded state",
-            Cause::Reward => "non-finite reward",
-            Cause::Observation => "non-finite observation",
+            Cause::Reward => "non-finite or unbounded reward",
+            Cause::Observation => "non-finite or unbounded observation",
             Cause::Overflow => "more contacts between links than slots",
             Cause::Solver => "constraint solver not converged",
+            Cause::Memory => "non-finite or unbounded number kept between steps",
+            Cause::Statistics => "statistics not finite",
         })
     }
 }
@@ -123,6 +138,7 @@ impl Warning {
     pub fn metric(&self) -> &'static str {
         match self.cause {
             Cause::Overflow => "overflowed",
+            Cause::Statistics => "lost_statistics",
             _ => "unsolved",
         }
     }
@@ -135,15 +151,24 @@ impl std::fmt::Display for Warning {
             worlds,
             steps,
             worst,
+            step,
+            episode,
             needed,
         } = self;
-        write!(f, "{cause} in {steps} control steps of {worlds} worlds")?;
+        let last = format!("in world {worst}, last in step {step} of its episode {episode}");
         match cause {
+            Cause::Statistics => write!(
+                f,
+                "{cause} in {worlds} worlds, the first is world {worst}: left out of the means"
+            ),
             Cause::Overflow => write!(
                 f,
-                ", up to {needed} at once in world {worst}; the deepest were kept"
+                "{cause} in {steps} control steps of {worlds} worlds, up to {needed} at once {last}; the deepest were kept"
             ),
-            _ => write!(f, ", most often in world {worst}"),
+            _ => write!(
+                f,
+                "{cause} in {steps} control steps of {worlds} worlds, most often {last}"
+            ),
         }
     }
 }

@@ -75,6 +75,30 @@ pub(crate) struct Episode {
     pub key: Key,
 }
 
+impl Episode {
+    /// Every float that outlives the control step, beside positions, velocities and activations.
+    pub(crate) fn carried(&self) -> Vec<Var> {
+        let mut rest = self.clone();
+        let state = &mut rest.physics;
+        // The last action is about to be replaced by this step's.
+        for values in [
+            &mut state.qpos,
+            &mut state.qvel,
+            &mut state.act,
+            &mut rest.last_action,
+        ] {
+            values.clear();
+        }
+        let mut carried = Vec::new();
+        rest.slots(&mut |slot| {
+            if let Slot::Var(value) = slot {
+                carried.push(*value);
+            }
+        });
+        carried
+    }
+}
+
 impl Carry for Episode {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
         self.physics.slots(visit);

@@ -13,7 +13,7 @@ use super::environment::{
     ActionTerm, Environment, EpisodeStats, ObservationGroup, ObservationTerm, Observations, Spec,
     Step,
 };
-use crate::env::{Builder, HostStep, Snapshot, Target, VecEnv};
+use crate::env::{Builder, Dumps, HostStep, Snapshot, Target, VecEnv};
 use crate::error::{Error, Result};
 use crate::gpu::{Binding, Context, Recorder};
 use crate::tensor::Bridge;
@@ -83,6 +83,8 @@ pub struct Worlds {
     spec: Spec,
     /// Warnings that were said.
     warned: BTreeSet<&'static str>,
+    /// Where worlds that went wrong are written to.
+    dumps: Option<Dumps>,
 }
 
 impl Worlds {
@@ -100,7 +102,14 @@ impl Worlds {
             env,
             learner: learner.clone(),
             warned: BTreeSet::new(),
+            dumps: None,
         })
+    }
+
+    /// Has every world that went wrong written into a folder when statistics are drained, and says so. The environment
+    /// keeps them if its builder was told to ([`Builder::keep_bad_worlds`]).
+    pub fn dump_into(&mut self, dumps: Dumps) {
+        self.dumps = Some(dumps);
     }
 
     /// The environment itself.
@@ -270,6 +279,11 @@ impl Environment for Worlds {
     }
 
     fn drain_stats(&mut self) -> Result<EpisodeStats> {
+        if let Some(dumps) = &mut self.dumps {
+            for line in dumps.take(&mut self.env)? {
+                eprintln!("dumped {line}");
+            }
+        }
         let stats = self.env.drain_stats()?;
         self.env.on_iteration(&stats);
         let counts = stats

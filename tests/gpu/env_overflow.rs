@@ -83,7 +83,7 @@ fn an_overflow_is_a_warning_and_stays_in_its_world() {
         crowded
             .set("qpos", Some(&mask), &places.repeat(WORLDS))
             .unwrap();
-        let mut steps = 0;
+        let (mut steps, mut last) = (0, 0);
         for step in 0..200 {
             calm.step(&[0.3; WORLDS]).unwrap();
             let seen = crowded.step(&[0.3; WORLDS]).unwrap();
@@ -94,7 +94,10 @@ fn an_overflow_is_a_warning_and_stays_in_its_world() {
                 "nobody is quarantined"
             );
             assert!(!host.truncated[CROWDED]);
-            steps += u64::from(status[CROWDED] == Cause::Overflow.bit());
+            if status[CROWDED] == Cause::Overflow.bit() {
+                steps += 1;
+                last = step;
+            }
             for (world, &status) in status.iter().enumerate() {
                 let is_crowded = world == CROWDED && step == 0;
                 assert!(status == 0 || world == CROWDED, "world {world}");
@@ -122,14 +125,15 @@ fn an_overflow_is_a_warning_and_stays_in_its_world() {
             worlds: 1,
             steps,
             worst: CROWDED,
+            step: last,
+            episode: 0,
             needed: CONTACTS,
         };
         assert_eq!(stats.warnings, [expected]);
-        assert!(
-            stats.warnings[0]
-                .to_string()
-                .contains("of 1 worlds, up to 15 at once in world 20; the deepest were kept")
+        let line = format!(
+            "of 1 worlds, up to 15 at once in world 20, last in step {last} of its episode 0; the deepest were kept"
         );
+        assert!(stats.warnings[0].to_string().contains(&line));
         assert_eq!(crowded.drain_stats().unwrap().warnings, []);
         assert_eq!(calm.drain_stats().unwrap().warnings, []);
     });

@@ -165,11 +165,11 @@ fn the_world_begins_again_and_says_why() {
 }
 
 #[test]
-fn a_reward_that_overflows_is_quarantined() {
+fn an_unbounded_reward_is_quarantined() {
     everywhere(|target| {
         let mut env = counting_env(target, 3, Autoreset::SameStep, "");
-        // 3e38 times an action above 1.2 is beyond f32.
-        env.params().set("reward.action.weight", 3e38).unwrap();
+        // Finite, and beyond what a reward may be.
+        env.params().set("reward.action.weight", 1e10).unwrap();
         let step = env.step(&[0.0, 2.0, -0.5]).unwrap();
         assert_eq!(step.info.status().unwrap(), [0, Cause::Reward.bit(), 0]);
         let seen = step.read().unwrap();

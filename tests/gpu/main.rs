@@ -10,12 +10,15 @@ mod program;
 mod sensing_task;
 
 mod actuators;
+mod cli_bad_worlds;
 mod cli_parity;
 mod cli_run;
 mod cli_seeds;
 mod collision_device;
 mod env_autoreset;
+mod env_bad_worlds;
 mod env_determinism;
+mod env_faults;
 mod env_interface;
 mod env_overflow;
 mod env_physics;
@@ -39,3 +42,5 @@ mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;
 mod train_kill;
+#[cfg(feature = "learn")]
+mod train_faults;
