@@ -8,6 +8,7 @@ use super::machine::{Machine, Target};
 use super::step::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
+use crate::randomize::{AutomaticRanges, Curriculum, Randomization};
 use crate::rigid;
 use crate::tasks::Definition;
 use crate::trace::Layout;
@@ -34,6 +35,7 @@ pub struct Builder {
     first_stream: u32,
     autoreset: Autoreset,
     stagger: bool,
+    curriculum: Option<Box<dyn Curriculum>>,
 }
 
 impl Builder {
@@ -45,6 +47,7 @@ impl Builder {
             first_stream: 0,
             autoreset: Autoreset::default(),
             stagger: false,
+            curriculum: None,
         }
     }
 
@@ -84,6 +87,14 @@ impl Builder {
         self
     }
 
+    /// What changes the task's numbers between rollouts, in the place of
+    /// [`AutomaticRanges`], which moves the ranges where the task has boundaries that move.
+    #[must_use]
+    pub fn curriculum(mut self, curriculum: Box<dyn Curriculum>) -> Self {
+        self.curriculum = Some(curriculum);
+        self
+    }
+
     /// Builds the environment on a graphics device and begins every world's first episode.
     ///
     /// # Errors
@@ -107,6 +118,7 @@ impl Builder {
         rigid::check(&model).map_err(|error| error.context(format!("task {name}")))?;
         let substeps = spec.substeps(&model)?;
         let params = spec.parameters();
+        let curriculum = self.curriculum.or_else(|| automatic(spec.randomization()));
         let mut layout = Layout::new();
         let fields = Fields::new(&mut layout, &model, &spec);
         let plan = Plan {
@@ -129,6 +141,7 @@ impl Builder {
         let mut env = VecEnv {
             plan,
             params,
+            curriculum,
             machine,
             substeps,
             step,
@@ -138,4 +151,11 @@ impl Builder {
         env.begin(None, Some(self.seed), self.stagger)?;
         Ok(env)
     }
+}
+
+/// Automatic domain randomization where ranges have boundaries that move.
+fn automatic(randomization: &Randomization) -> Option<Box<dyn Curriculum>> {
+    let boundaries = randomization.boundaries();
+    let ranges = (!boundaries.is_empty()).then(|| AutomaticRanges::new(boundaries))?;
+    Some(Box::new(ranges))
 }

@@ -23,6 +23,7 @@
 
 mod builder;
 mod contacts;
+mod curriculum;
 mod fields;
 mod machine;
 mod outcome;
@@ -45,6 +46,7 @@ pub use view::{Groups, HostStep, Info, Step, View};
 use crate::error::{Error, Result};
 use crate::gpu::{Arenas, CompileTime};
 use crate::model::Model;
+use crate::randomize::Curriculum;
 use crate::tasks::spec_error;
 use crate::tasks::{Action, Definition, Group, Params, Spec};
 use crate::trace::{Field, Graph, Kind};
@@ -58,6 +60,7 @@ use step::Plan;
 pub struct VecEnv {
     plan: Plan,
     params: Params,
+    curriculum: Option<Box<dyn Curriculum>>,
     machine: Machine,
     substeps: u32,
     step: KernelId,

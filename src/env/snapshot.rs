@@ -16,6 +16,7 @@ pub struct Snapshot {
     /// `[row][world]`; what was `f32` on the device is exact here.
     floats: Vec<f64>,
     bits: Vec<u32>,
+    /// The parameters, then what the curriculum remembers.
     params: Vec<f64>,
 }
 
@@ -134,7 +135,7 @@ impl VecEnv {
             rows: [&floats, &bits].map(|fields| fields.iter().map(|field| field.components).sum()),
             floats: Vec::new(),
             bits: Vec::new(),
-            params: self.params.values().to_vec(),
+            params: self.host_numbers(),
         };
         for field in floats {
             snapshot
@@ -164,7 +165,7 @@ impl VecEnv {
         let all = self.machine.worlds();
         if rows != snapshot.rows
             || snapshot.of as usize != all
-            || snapshot.params.len() != self.params.len()
+            || snapshot.params.len() != self.host_numbers().len()
         {
             return Err(
                 Error::invalid("the snapshot is of another environment").hint(format!(
@@ -213,10 +214,7 @@ impl VecEnv {
             self.machine.write_bits(field, &values)?;
         }
         if mask.is_none() {
-            let keys: Vec<String> = self.params.keys().map(str::to_owned).collect();
-            for (key, value) in keys.iter().zip(&snapshot.params) {
-                self.params.set(key, *value)?;
-            }
+            self.restore_host_numbers(&snapshot.params)?;
         }
         Ok(())
     }

@@ -11,7 +11,10 @@
 //!
 //! Order of application: masses (with their inertias), then all others in the order of the entries.
 
+mod adr;
+mod boundary;
 mod config;
+mod curriculum;
 mod distribution;
 mod entry;
 mod targets;
@@ -26,7 +29,11 @@ use crate::model::Model;
 use crate::rigid::{Applied, Parameters, State};
 use crate::trace::{Bits, Mask, Var, select, stage, when};
 
-pub use config::configure;
+pub use adr::{Adr, AutomaticRanges, Growth, Metric};
+use boundary::Boundaries;
+pub use boundary::{Boundary, Side};
+pub use config::{configure, configure_adr};
+pub use curriculum::{Curriculum, Measured, Numbers, Performance};
 pub use distribution::{Argument, Distribution, Family};
 pub use entry::{Entry, Operation, Per, Timing};
 pub use targets::fields;
@@ -38,6 +45,8 @@ pub struct Randomization {
     entries: Vec<Resolved>,
     /// Number of draws of all entries.
     draws: usize,
+    /// The edges of their ranges that move.
+    boundaries: Boundaries,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +72,8 @@ impl Resolved {
 pub struct Drawn {
     /// `[len]` All of them.
     pub draws: Vec<Var>,
+    /// The boundary at which the world is: 0 for none, else 1 + its place in [`Randomization::boundaries`].
+    pub boundary: Bits,
     /// `[entries]` Where those of an entry have just been made.
     made: Vec<Mask>,
 }
@@ -118,6 +129,7 @@ impl Randomization {
         Ok(Self {
             entries: resolved,
             draws: count,
+            boundaries: Boundaries::default(),
         })
     }
 
@@ -188,7 +200,8 @@ impl Randomization {
                 }
             }
         }
-        let mut drawn = self.redraw(source, &kept, |entry| match entry.timing {
+        let boundary = self.choose_boundary(source);
+        let mut drawn = self.redraw(source, &kept, boundary, |entry| match entry.timing {
             Timing::Startup => source.begins(),
             _ => Mask::from(true),
         });
@@ -207,11 +220,11 @@ impl Randomization {
     pub fn interval(
         &self,
         source: &dyn Source,
-        old: &[Var],
+        (old, boundary): (&[Var], Bits),
         (step, control_dt): (Bits, f64),
         except: Mask,
     ) -> Drawn {
-        self.redraw(source, old, |entry| match entry.timing {
+        self.redraw(source, old, boundary, |entry| match entry.timing {
             Timing::Interval(_) => {
                 let seconds = source.number(&format!("randomize.{}.interval", entry.name));
                 let steps = (seconds * (1.0 / control_dt)).round().max(1.0).to_bits();
@@ -222,7 +235,12 @@ impl Randomization {
     }
 
     /// Draws for a control step: what has `decay` decays, what has timing `step` is drawn.
-    pub fn step(&self, source: &dyn Source, old: &[Var], control_dt: f64) -> Drawn {
+    pub fn step(
+        &self,
+        source: &dyn Source,
+        (old, boundary): (&[Var], Bits),
+        control_dt: f64,
+    ) -> Drawn {
         let mut faded = old.to_vec();
         for resolved in &self.entries {
             if let Some(rate) = &resolved.entry.decay {
@@ -234,24 +252,31 @@ impl Randomization {
                 }
             }
         }
-        self.redraw(source, &faded, |entry| {
+        self.redraw(source, &faded, boundary, |entry| {
             Mask::from(entry.timing == Timing::Step)
         })
     }
 
     /// Draws of the entries that are due, in their order: an entry may read what one above has just drawn.
-    fn redraw(&self, source: &dyn Source, old: &[Var], due: impl Fn(&Entry) -> Mask) -> Drawn {
+    fn redraw(
+        &self,
+        source: &dyn Source,
+        old: &[Var],
+        boundary: Bits,
+        due: impl Fn(&Entry) -> Mask,
+    ) -> Drawn {
         let mut drawn = Drawn {
             draws: old.to_vec(),
+            boundary,
             made: Vec::with_capacity(self.entries.len()),
         };
-        for resolved in &self.entries {
+        for (index, resolved) in self.entries.iter().enumerate() {
             let made = self.made(source, resolved, &drawn.draws, due(&resolved.entry));
             let own = resolved.of(&drawn.draws).to_vec();
             let new = match made.as_constant() {
-                Some(true) => self.draw(source, resolved, &drawn.draws),
+                Some(true) => self.draw(source, index, &drawn),
                 Some(false) => own,
-                None => when(made, own, |_| self.draw(source, resolved, &drawn.draws)),
+                None => when(made, own, |_| self.draw(source, index, &drawn)),
             };
             drawn.draws[resolved.range()].copy_from_slice(&new);
             drawn.made.push(made);
@@ -270,20 +295,22 @@ impl Randomization {
         }
     }
 
-    fn draw(&self, source: &dyn Source, resolved: &Resolved, draws: &[Var]) -> Vec<Var> {
+    /// The draws of the entry at `index`, which may read what those above have drawn.
+    fn draw(&self, source: &dyn Source, index: usize, above: &Drawn) -> Vec<Var> {
+        let resolved = &self.entries[index];
         let Resolved { entry, .. } = resolved;
         let arguments = entry.distribution.arguments.iter().enumerate();
         let arguments: Vec<Var> = arguments
             .map(|(index, argument)| {
-                self.argument(source, draws, argument, || entry.argument_key(index))
+                self.argument(source, &above.draws, argument, || entry.argument_key(index))
             })
             .collect();
         let purpose = entry.group.as_ref().unwrap_or(&entry.name);
         let mut rng = source.rng(&format!("randomize.{purpose}"));
         let draw = |_| {
-            entry
-                .distribution
-                .quantile(&arguments, distribution::inside(&mut rng))
+            let u = distribution::inside(&mut rng);
+            let draw = entry.distribution.quantile(&arguments, u);
+            self.hold(index, above.boundary, &arguments, draw)
         };
         (0..resolved.draws).map(draw).collect()
     }

@@ -13,6 +13,7 @@
 //! | anything declared with [`Spec::param`] | the task's own number |
 //! | `randomize.NAME.…` | what differs from world to world, see [`randomize::configure`] |
 //! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
+//! | `randomize.adr` | automatic domain randomization, see [`randomize::configure`] |
 //! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
 //!
@@ -24,7 +25,7 @@ use toml::{Table, Value};
 use super::params::Params;
 use super::spec::{Spec, unknown};
 use crate::error::{Error, Result};
-use crate::randomize;
+use crate::randomize::{self, Adr};
 
 impl Spec {
     /// Overrides the numbers with those of a `task.toml`.
@@ -70,6 +71,10 @@ impl Spec {
                 self.configure(&preset)
                     .map_err(|error| error.context(format!("preset {name}")))?;
             }
+        }
+        if let Some(adr) = entries.remove("adr") {
+            randomize::configure_adr(&mut self.adr, &adr)
+                .map_err(|error| error.context("randomize.adr"))?;
         }
         if let Some(group) = entries.remove("observe") {
             self.randomized_group = Some(text("observe", &group)?);
@@ -230,6 +235,9 @@ impl Spec {
             for (key, value) in entry.parameters() {
                 params.add(key, value);
             }
+        }
+        for (key, value) in self.adr.iter().flat_map(Adr::parameters) {
+            params.add(key, value);
         }
         params
     }

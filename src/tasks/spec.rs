@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result, near_matches};
 use crate::model::Model;
-use crate::randomize::{Entry, Randomization};
+use crate::randomize::{Adr, Entry, Randomization};
 
 /// The observation term that shows what was drawn.
 pub(crate) const RANDOMIZED: &str = "randomized";
@@ -132,6 +132,8 @@ pub struct Spec {
     pub options: Vec<String>,
     /// What differs from world to world.
     pub randomize: Vec<Entry>,
+    /// What moves the ranges of entries that allow it.
+    pub adr: Option<Adr>,
     /// The observation group that sees what was drawn, as its last term `randomized`; made of the terms of `policy` if
     /// there is none of that name.
     pub randomized_group: Option<String>,
@@ -155,6 +157,7 @@ impl Spec {
             params: Vec::new(),
             options: Vec::new(),
             randomize: Vec::new(),
+            adr: None,
             randomized_group: None,
             randomization: Arc::default(),
         }
@@ -263,6 +266,13 @@ impl Spec {
     #[must_use]
     pub fn randomize(mut self, entry: Entry) -> Self {
         self.randomize.push(entry);
+        self
+    }
+
+    /// Lets automatic domain randomization move the ranges of the entries that allow it.
+    #[must_use]
+    pub fn adr(mut self, adr: Adr) -> Self {
+        self.adr = Some(adr);
         self
     }
 
@@ -387,7 +397,9 @@ impl Spec {
             .filter(|key| !key.starts_with("randomize."))
             .map(String::from)
             .collect();
-        self.randomization = Arc::new(Randomization::new(&self.randomize, model, &keys)?);
+        let rewards: Vec<&str> = self.rewards.iter().map(|term| term.name.as_str()).collect();
+        let randomization = Randomization::new(&self.randomize, model, &keys)?;
+        self.randomization = Arc::new(randomization.with_adr(self.adr.as_ref(), &rewards)?);
         let Some(name) = &self.randomized_group else {
             return Ok(());
         };

@@ -64,6 +64,8 @@ pub(crate) struct Episode {
     pub last_action: Vec<Var>,
     /// What the world drew of its randomization.
     pub draws: Vec<Var>,
+    /// The boundary of a range at which the world is held: 0 for none.
+    pub boundary: Bits,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -76,6 +78,7 @@ impl Carry for Episode {
         self.commands.slots(visit);
         self.last_action.slots(visit);
         self.draws.slots(visit);
+        self.boundary.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);
     }

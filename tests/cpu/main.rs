@@ -5,6 +5,7 @@ mod oracle;
 #[path = "../common/program.rs"]
 mod program;
 
+mod adr;
 mod broken_mjcf;
 mod cli_input;
 mod cli_parity;
