@@ -29,6 +29,8 @@ mod scene_device;
 mod tensor_bridge;
 mod trace_device;
 #[cfg(feature = "learn")]
+mod train_adr;
+#[cfg(feature = "learn")]
 mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;
