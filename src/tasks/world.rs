@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
+use super::sensing::Memory;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
@@ -66,6 +67,8 @@ pub(crate) struct Episode {
     pub draws: Vec<Var>,
     /// The boundary of a range at which the world is held: 0 for none.
     pub boundary: Bits,
+    /// What the sensors keep, in the order of the observation terms.
+    pub sensors: Vec<Memory>,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -79,6 +82,7 @@ impl Carry for Episode {
         self.last_action.slots(visit);
         self.draws.slots(visit);
         self.boundary.slots(visit);
+        self.sensors.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);
     }
