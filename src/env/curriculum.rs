@@ -8,18 +8,15 @@ use crate::tasks::Episode;
 use crate::trace::{Bits, Var, when};
 
 impl Recipe<'_> {
-    /// The boundary at which the world is.
-    pub(super) fn boundary(&self) -> Bits {
-        match self.plan.fields.boundary {
-            field if field.is_empty() => Bits::ZERO,
-            field => field.load_bits(0),
-        }
+    /// The boundary at which the world is, where ranges have some.
+    pub(super) fn boundary(&self) -> Option<Bits> {
+        let field = self.plan.fields.boundary;
+        (!field.is_empty()).then(|| field.load_bits(0))
     }
 
     pub(super) fn store_boundary(&self, episode: &Episode) {
-        let field = self.plan.fields.boundary;
-        if !field.is_empty() {
-            field.store_bits(0, episode.boundary);
+        if let Some(boundary) = episode.boundary {
+            self.plan.fields.boundary.store_bits(0, boundary);
         }
     }
 
@@ -31,9 +28,9 @@ impl Recipe<'_> {
     ) {
         let spec = &self.plan.spec;
         let randomization = spec.randomization();
-        if randomization.boundaries().is_empty() {
+        let Some(slot) = episode.boundary else {
             return;
-        }
+        };
         let metric = match randomization.metric() {
             Metric::Return => episode_return,
             Metric::Length => length,
@@ -45,7 +42,6 @@ impl Recipe<'_> {
             }
         };
         let source = self.recording.source(episode.key, episode.step);
-        let slot = episode.boundary;
         let counts = randomization.is_current(&source, &episode.draws, slot);
         when(counts, (), |()| {
             let statistics = self.plan.fields.statistics;

@@ -106,24 +106,30 @@ impl Randomization {
         &self.boundaries.metric
     }
 
-    /// The boundary at which an episode that begins is held: 0 for none.
-    pub(super) fn choose_boundary(&self, source: &dyn Source) -> Bits {
-        match self.boundaries().len() as u32 {
-            0 => Bits::ZERO,
-            count => {
-                let share = source.number("randomize.adr.boundary_share");
-                let mut rng = source.rng("boundary");
-                let chosen = rng.bernoulli(share);
-                select(chosen, rng.below(count) + 1, Bits::ZERO)
-            }
-        }
+    /// The boundary at which an episode that begins is held: 0 for none. Nothing where no range has one.
+    pub(super) fn choose_boundary(&self, source: &dyn Source) -> Option<Bits> {
+        let count = self.boundaries().len() as u32;
+        (count > 0).then(|| {
+            let share = source.number("randomize.adr.boundary_share");
+            let mut rng = source.rng("boundary");
+            let chosen = rng.bernoulli(share);
+            select(chosen, rng.below(count) + 1, Bits::ZERO)
+        })
     }
 
     /// A draw of an entry in a world at a boundary: the edge, if it is the entry's. `index` is the entry's place.
-    pub(super) fn hold(&self, index: usize, boundary: Bits, arguments: &[Var], draw: Var) -> Var {
-        let own = (1..)
-            .zip(self.boundaries())
-            .filter(|(_, own)| own.index == index);
+    pub(super) fn hold(
+        &self,
+        index: usize,
+        boundary: Option<Bits>,
+        arguments: &[Var],
+        draw: Var,
+    ) -> Var {
+        let Some(boundary) = boundary else {
+            return draw;
+        };
+        let own = (1..).zip(self.boundaries());
+        let own = own.filter(|(_, own)| own.index == index);
         own.fold(draw, |draw, (code, own)| {
             select(boundary.eq(Bits::from(code)), arguments[own.argument], draw)
         })

@@ -12,8 +12,9 @@ use crate::trace::{Bits, Mask, Var, select, when};
 pub struct Drawn {
     /// `[len]` All of them, and what follows from them.
     pub draws: Vec<Var>,
-    /// The boundary at which the world is: 0 for none, else 1 + its place in [`Randomization::boundaries`].
-    pub boundary: Bits,
+    /// The boundary at which the world is: 0 for none, else 1 + its place in [`Randomization::boundaries`]. Nothing where
+    /// no range has one.
+    pub boundary: Option<Bits>,
     /// `[entries]` Where those of an entry have just been made.
     pub(super) made: Vec<Mask>,
 }
@@ -80,7 +81,7 @@ impl Randomization {
     pub fn interval(
         &self,
         source: &dyn Source,
-        (old, boundary): (&[Var], Bits),
+        (old, boundary): (&[Var], Option<Bits>),
         (step, control_dt): (Bits, f64),
         except: Mask,
     ) -> Drawn {
@@ -98,7 +99,7 @@ impl Randomization {
     pub fn step(
         &self,
         source: &dyn Source,
-        (old, boundary): (&[Var], Bits),
+        (old, boundary): (&[Var], Option<Bits>),
         control_dt: f64,
     ) -> Drawn {
         let mut faded = old.to_vec();
@@ -122,7 +123,7 @@ impl Randomization {
         &self,
         source: &dyn Source,
         old: &[Var],
-        boundary: Bits,
+        boundary: Option<Bits>,
         due: impl Fn(&Entry) -> Mask,
     ) -> Drawn {
         let mut drawn = Drawn {
