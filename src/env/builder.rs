@@ -12,6 +12,7 @@ use super::machine::{Machine, Target};
 use super::step::Plan;
 use crate::error::{Error, Result};
 use crate::gpu::Context;
+use crate::randomize::{AutomaticRanges, Curriculum, Randomization};
 use crate::rigid;
 use crate::tasks::actuators::Drives;
 use crate::tasks::{Cause, Definition};
@@ -41,6 +42,7 @@ pub struct Builder {
     autoreset: Autoreset,
     stagger: bool,
     kept: Vec<Cause>,
+    curriculum: Option<Box<dyn Curriculum>>,
 }
 
 impl Builder {
@@ -53,6 +55,7 @@ impl Builder {
             autoreset: Autoreset::default(),
             stagger: false,
             kept: Vec::new(),
+            curriculum: None,
         }
     }
 
@@ -103,6 +106,14 @@ impl Builder {
         self
     }
 
+    /// What changes the task's numbers between rollouts, in the place of
+    /// [`AutomaticRanges`], which moves the ranges where the task has boundaries that move.
+    #[must_use]
+    pub fn curriculum(mut self, curriculum: Box<dyn Curriculum>) -> Self {
+        self.curriculum = Some(curriculum);
+        self
+    }
+
     /// Builds the environment on a graphics device and begins every world's first episode.
     ///
     /// # Errors
@@ -132,6 +143,7 @@ impl Builder {
         let drives = Drives::new(&spec.actuators, spec.control_dt, &model)?;
         drives.install(&mut model);
         let params = spec.parameters();
+        let curriculum = self.curriculum.or_else(|| automatic(spec.randomization()));
         let mut layout = Layout::new();
         let fields = Fields::new(&mut layout, &model, &spec, &drives);
         let plan = Plan {
@@ -162,6 +174,7 @@ impl Builder {
         let mut env = VecEnv {
             plan,
             params,
+            curriculum,
             machine,
             substeps,
             step,
@@ -181,4 +194,11 @@ impl Builder {
         env.begin(None, Some(self.seed), self.stagger)?;
         Ok(env)
     }
+}
+
+/// Automatic domain randomization where ranges have boundaries that move.
+fn automatic(randomization: &Randomization) -> Option<Box<dyn Curriculum>> {
+    let boundaries = randomization.boundaries();
+    let ranges = (!boundaries.is_empty()).then(|| AutomaticRanges::new(boundaries))?;
+    Some(Box::new(ranges))
 }

@@ -79,6 +79,9 @@ pub struct Fields {
     pub episode: Field,
     /// `episode_step`: control steps towards the time limit.
     pub episode_step: Field,
+    /// `boundary`: the boundary at which the world draws (see
+    /// [`Randomization::boundaries`](crate::randomize::Randomization::boundaries)), 0 for none; empty where none moves.
+    pub boundary: Field,
     /// `pending`: 1 where the episode is over and the next step does not act.
     pub pending: Field,
     /// `partial`: 1 where the episode did not begin at its beginning.
@@ -114,6 +117,10 @@ pub struct StatisticsFields {
     pub terms: Field,
     /// `statistics.terminations`: how often each termination term held at the end.
     pub terminations: Field,
+    /// `statistics.measured`: sums of the metric over episodes at no boundary, and at each; empty where none moves.
+    pub measured: Field,
+    /// `statistics.measurements`: how many episodes these are.
+    pub measurements: Field,
 }
 
 impl Fields {
@@ -124,6 +131,8 @@ impl Fields {
         let io = layout.buffer("io", Kind::F32);
         let statistics = layout.buffer("statistics", Kind::F32);
         let bits = layout.buffer("bits", Kind::U32);
+        let boundaries = spec.randomization().boundaries().len();
+        let slots = if boundaries > 0 { boundaries + 1 } else { 0 };
         let terms = if spec.rewards.len() > 1 {
             spec.rewards.len()
         } else {
@@ -200,11 +209,14 @@ impl Fields {
                     "statistics.terminations",
                     spec.terminations.len(),
                 ),
+                measured: layout.field(statistics, "statistics.measured", slots),
+                measurements: layout.field(statistics, "statistics.measurements", slots),
             },
             seed: layout.field(bits, "seed", 2),
             stream: layout.field(bits, "stream", 1),
             episode: layout.field(bits, "episode", 1),
             episode_step: layout.field(bits, "episode_step", 1),
+            boundary: layout.field(bits, "boundary", slots.min(1)),
             pending: layout.field(bits, "pending", 1),
             partial: layout.field(bits, "partial", 1),
             status: layout.field(bits, "status", 1),

@@ -24,6 +24,7 @@
 mod bad_world;
 mod builder;
 mod contacts;
+mod curriculum;
 mod device_state;
 mod dumps;
 mod fields;
@@ -55,6 +56,7 @@ pub use view::{Groups, HostStep, Info, Step, View};
 use crate::error::{Error, Result};
 use crate::gpu::{Arenas, CompileTime};
 use crate::model::Model;
+use crate::randomize::Curriculum;
 use crate::tasks::spec_error;
 use crate::tasks::{Action, Definition, Group, Params, Spec};
 use crate::trace::{Field, Graph, Kind};
@@ -69,6 +71,7 @@ use step::Plan;
 pub struct VecEnv {
     plan: Plan,
     params: Params,
+    curriculum: Option<Box<dyn Curriculum>>,
     machine: Machine,
     substeps: u32,
     step: KernelId,

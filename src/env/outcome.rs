@@ -94,6 +94,7 @@ impl Recipe<'_> {
                     add(statistics.sum, 0, episode_return);
                     add(statistics.sum_of_squares, 0, episode_return.square());
                     add(statistics.length, 0, length);
+                    self.measure(&outcome.episode, (episode_return, length, &sums));
                     for (component, sum) in sums.iter().enumerate() {
                         add(statistics.terms, component, *sum);
                     }
@@ -201,6 +202,7 @@ impl Recipe<'_> {
             .zip(&episode.commands)
             .for_each(|(field, values)| field.store_all(values));
         fields.randomized.store_all(&episode.draws);
+        self.store_boundary(episode);
         store_sensors(&fields.sensors, &episode.sensors);
         fields.episode.store_bits(0, episode.key.episode);
         fields.episode_step.store_bits(0, episode.step);

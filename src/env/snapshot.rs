@@ -28,6 +28,7 @@ pub struct Snapshot {
     /// `[row][world]`; what was `f32` on the device is exact here.
     floats: Vec<f64>,
     bits: Vec<u32>,
+    /// The parameters, then what the curriculum remembers.
     params: Vec<f64>,
 }
 
@@ -325,7 +326,8 @@ impl VecEnv {
     /// # Errors
     /// The mask's length is not the number of worlds, or the device failed.
     pub fn snapshot(&self, mask: Option<&[bool]>) -> Result<Snapshot> {
-        Snapshot::take(&self.source(), &self.machine, self.selected(mask)?)
+        let numbers = self.host_numbers();
+        Snapshot::take(&self.source(&numbers), &self.machine, self.selected(mask)?)
     }
 
     /// Puts the masked worlds (all that the snapshot holds, without a mask) back to where they were, bit for bit.
@@ -338,26 +340,24 @@ impl VecEnv {
             Some(_) => self.selected(mask)?,
             None => snapshot.all_worlds(),
         };
+        let numbers = self.host_numbers();
         let source = Source {
             name: &self.plan.name,
             layout: &self.plan.layout,
-            params: self.params.values(),
+            params: &numbers,
         };
         snapshot.put(&source, &mut self.machine, &wanted)?;
         if mask.is_none() {
-            let keys: Vec<String> = self.params.keys().map(str::to_owned).collect();
-            for (key, value) in keys.iter().zip(&snapshot.params) {
-                self.params.set(key, *value)?;
-            }
+            self.restore_host_numbers(&snapshot.params)?;
         }
         Ok(())
     }
 
-    fn source(&self) -> Source<'_> {
+    fn source<'a>(&'a self, params: &'a [f64]) -> Source<'a> {
         Source {
             name: &self.plan.name,
             layout: &self.plan.layout,
-            params: self.params.values(),
+            params,
         }
     }
 }

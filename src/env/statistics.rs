@@ -76,11 +76,13 @@ impl VecEnv {
                 .zip(&totals[6])
                 .map(|(term, count)| (term.name.clone(), *count as u64))
                 .collect(),
+            measured: self.measured(episodes, sum)?,
             quarantines: quarantines(&causes, worlds),
             warnings: warnings.into_iter().flatten().collect(),
         };
         let drained: Vec<Field> = sums
             .into_iter()
+            .chain([statistics.measured, statistics.measurements])
             .filter(|field| !field.is_empty())
             .chain([fields.quarantine, fields.overflow, fields.unsolved])
             .collect();
@@ -88,9 +90,13 @@ impl VecEnv {
         Ok(stats)
     }
 
-    /// Lets the task change its parameters between rollouts: a curriculum.
-    pub fn on_iteration(&mut self, stats: &Stats) {
+    /// Lets the task and the curriculum change parameters between rollouts.
+    ///
+    /// # Errors
+    /// The curriculum's own.
+    pub fn on_iteration(&mut self, stats: &Stats) -> Result<()> {
         self.plan.task.on_iteration(stats, &mut self.params);
+        self.advance_curriculum(&stats.measured)
     }
 }
 

@@ -264,6 +264,7 @@ impl Recipe<'_> {
                 .collect(),
             last_action: fields.last_action.load_all(),
             draws: fields.randomized.load_all(),
+            boundary: self.boundary(),
             sensors: self.sensors(),
             step: fields.episode_step.load_bits(0),
             key: self.key(),
@@ -320,7 +321,8 @@ impl Recipe<'_> {
         let randomization = &self.plan.spec.randomization();
         let mut episode = before.clone();
         let source = self.recording.source(episode.key, episode.step);
-        let drawn = randomization.step(&source, &before.draws, self.plan.spec.control_dt);
+        let old = (before.draws.as_slice(), before.boundary);
+        let drawn = randomization.step(&source, old, self.plan.spec.control_dt);
         randomization.disturb(&mut episode.physics, &drawn);
         episode.draws = drawn.draws;
         episode
@@ -589,6 +591,7 @@ impl Recipe<'_> {
                 commands: self.sample(&recording, key, start),
                 last_action: self.no_action(),
                 draws: drawn.draws,
+                boundary: drawn.boundary,
                 sensors,
                 step: start,
                 key,
@@ -649,7 +652,8 @@ impl Recipe<'_> {
         let randomization = self.plan.spec.randomization();
         let (key, step, dt) = (episode.key, episode.step, self.plan.spec.control_dt);
         let source = self.recording.source(key, step);
-        let drawn = randomization.interval(&source, &episode.draws, (step, dt), except);
+        let old = (episode.draws.as_slice(), episode.boundary);
+        let drawn = randomization.interval(&source, old, (step, dt), except);
         randomization.disturb(&mut episode.physics, &drawn);
         let any = drawn.any();
         episode.draws = drawn.draws;

@@ -12,6 +12,7 @@
 //! | `probability` | of making a draw that is due |
 //! | `decay` | rate at which the draw decays between draws, towards what changes nothing, 1/s |
 //! | `optional` | whether it may find nothing to change |
+//! | `adr` | `{ limits = [lowest, highest], step = … }`: how far [`Adr`] may take the range, and how fast |
 //!
 //! | family | arguments |
 //! |---|---|
@@ -22,16 +23,24 @@
 //! | `exponential` | rate or `[rate, start]` |
 //! | `categorical` | `[values…]` or `[[values…], [weights…]]` |
 //!
+//! | key in `[randomize.adr]` | meaning |
+//! |---|---|
+//! | `metric` | what is measured at the edges of ranges: `"return"` (if not given), `"length"`, `"reward.NAME"` |
+//! | `low`, `high` | an edge moves inwards where the mean is at most `low`, outwards where it is at least `high` |
+//! | `episodes` | so many at an edge before it may move; 256 if not given |
+//! | `boundary_share` | the share of episodes that are at an edge; 0.4 if not given |
+//!
 //! An argument, `probability` or `decay` may be the name of another entry, which stands further up: its draw is meant.
 
 use toml::{Table, Value};
 
+use super::adr::{Adr, Growth, Metric};
 use super::distribution::{Argument, Distribution, Family};
 use super::entry::{Entry, Operation, Per, Timing};
 use crate::error::{Error, Result, near_matches};
 
 /// The keys of an entry beside its distribution.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "field",
     "names",
     "components",
@@ -42,7 +51,11 @@ const KEYS: [&str; 10] = [
     "probability",
     "decay",
     "optional",
+    "adr",
 ];
+
+/// The keys of `[randomize.adr]`.
+const ADR_KEYS: [&str; 5] = ["metric", "low", "high", "episodes", "boundary_share"];
 
 /// Adds the entries of the table `randomize` to those that a task declares, or changes these where they have the same
 /// name.
@@ -64,6 +77,78 @@ pub fn configure(entries: &mut Vec<Entry>, table: &Table) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reads the table `randomize.adr`, over what a preset says.
+///
+/// # Errors
+/// An unknown key (the hint names close ones), a value of the wrong type, or no thresholds.
+pub fn configure_adr(adr: &mut Option<Adr>, value: &Value) -> Result<()> {
+    let table = value.as_table().ok_or_else(|| {
+        wrong(
+            "adr",
+            value,
+            "write [randomize.adr] and its keys below; `adr` is no entry's name",
+        )
+    })?;
+    if let Some(key) = table.keys().find(|key| !ADR_KEYS.contains(&key.as_str())) {
+        return Err(unknown("key", key, &ADR_KEYS));
+    }
+    let given = |key: &str, old: Option<f64>| match (table.get(key), old) {
+        (Some(value), _) => number(key, value),
+        (None, Some(old)) => Ok(old),
+        (None, None) => Err(Error::invalid(format!("no `{key}`"))
+            .hint("say when edges move, as in low = 200, high = 800")),
+    };
+    let old = adr.as_ref();
+    let low = given("low", old.map(|adr| adr.low))?;
+    let high = given("high", old.map(|adr| adr.high))?;
+    let mut new = Adr {
+        low,
+        high,
+        ..old.cloned().unwrap_or(Adr::new(Metric::Return, low, high))
+    };
+    if let Some(metric) = table.get("metric") {
+        new.metric = Metric::parse(&text("metric", metric)?)?;
+    }
+    if let Some(episodes) = table.get("episodes") {
+        let count = index("episodes", episodes)?;
+        new.episodes = u32::try_from(count)
+            .map_err(|_| wrong("episodes", episodes, "it takes whole numbers from 1"))?;
+    }
+    new.boundary_share = given("boundary_share", Some(new.boundary_share))?;
+    new.check()?;
+    *adr = Some(new);
+    Ok(())
+}
+
+/// How far a range may go, over what a preset says.
+fn growth(old: Option<Growth>, value: &Value) -> Result<Growth> {
+    let example = "as in adr = { limits = [0.5, 2.0], step = 0.05 }";
+    let table = value
+        .as_table()
+        .ok_or_else(|| wrong("adr", value, example))?;
+    if let Some(key) = table
+        .keys()
+        .find(|key| !["limits", "step"].contains(&key.as_str()))
+    {
+        return Err(unknown("key", key, &["limits", "step"]));
+    }
+    let missing = |key: &str| Error::invalid(format!("no `{key}`")).hint(example);
+    let limits = match (table.get("limits"), old) {
+        (Some(value), _) => {
+            let limits = list(value, |item| number("limits", item))?;
+            <[f64; 2]>::try_from(limits).map_err(|_| wrong("limits", value, example))?
+        }
+        (None, Some(old)) => old.limits,
+        (None, None) => return Err(missing("limits")),
+    };
+    let step = match (table.get("step"), old) {
+        (Some(value), _) => positive("step", value)?,
+        (None, Some(old)) => old.step,
+        (None, None) => return Err(missing("step")),
+    };
+    Ok(Growth { limits, step })
 }
 
 /// An entry of its own.
@@ -113,6 +198,7 @@ fn update(entry: &mut Entry, table: &Table) -> Result<()> {
                     .as_bool()
                     .ok_or_else(|| wrong(key, value, "it is true or false"))?;
             }
+            "adr" => entry.adr = Some(growth(entry.adr, value).map_err(place)?),
             operation if Operation::ALL.iter().any(|(name, _)| *name == operation) => {
                 if entry.field.is_none() {
                     return Err(Error::invalid(format!("`{key}` without a field"))
@@ -228,11 +314,16 @@ fn index(key: &str, value: &Value) -> Result<usize> {
 }
 
 fn positive(key: &str, value: &Value) -> Result<f64> {
+    let found = number(key, value).ok().filter(|number| *number > 0.0);
+    found.ok_or_else(|| wrong(key, value, "it takes a positive number"))
+}
+
+fn number(key: &str, value: &Value) -> Result<f64> {
     let number = value
         .as_float()
         .or(value.as_integer().map(|number| number as f64));
-    let number = number.filter(|number| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| wrong(key, value, "it takes a positive number"))
+    let number = number.filter(|number| number.is_finite());
+    number.ok_or_else(|| wrong(key, value, "it takes a number"))
 }
 
 fn choice<T: Copy>(key: &str, value: &Value, all: &[(&str, T)]) -> Result<T> {
@@ -259,8 +350,13 @@ fn unknown_key(key: &str) -> Error {
     let operations = Operation::ALL.iter().map(|(name, _)| *name);
     let families = Family::ALL.iter().map(|(name, _)| *name);
     let known: Vec<&str> = KEYS.into_iter().chain(operations).chain(families).collect();
-    let error = Error::invalid(format!("unknown key `{key}`"));
-    match near_matches(key, known.iter().copied()).as_slice() {
+    unknown("key", key, &known)
+}
+
+/// An error for a name that is not known, with those that come close.
+fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
+    let error = Error::invalid(format!("unknown {what} `{name}`"));
+    match near_matches(name, known.iter().copied()).as_slice() {
         [] => error.hint(format!("known: {}", known.join(", "))),
         close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
     }
@@ -348,5 +444,92 @@ mod tests {
             let error = entries(text).expect_err(text).to_string();
             assert!(error.contains(expected), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn automatic_ranges_are_read_over_a_preset() {
+        let mut adr = None;
+        let mut set = |text: &str| {
+            let table = Value::Table(text.parse().expect("is TOML"));
+            configure_adr(&mut adr, &table).map(|()| adr.clone().expect("was set"))
+        };
+        let first = set("metric = \"reward.alive\"\nlow = 1\nhigh = 2.5\n").unwrap();
+        let expected = Adr::new(Metric::Reward("alive".into()), 1.0, 2.5);
+        assert_eq!(first, expected);
+        let second = set("high = 3\nepisodes = 10\nboundary_share = 0.5").unwrap();
+        assert_eq!((second.high, second.episodes), (3.0, 10));
+        assert_eq!((second.boundary_share, second.metric), (0.5, first.metric));
+
+        let text = "[mass]\nadr = { limits = [0.1, 4], step = 1 }";
+        let mut entries = entries(text).unwrap();
+        let table = "[mass.adr]\nstep = 0.5".parse().unwrap();
+        configure(&mut entries, &table).unwrap();
+        let growth = Growth {
+            limits: [0.1, 4.0],
+            step: 0.5,
+        };
+        assert_eq!(entries[0].adr, Some(growth));
+        let keys = entries[0].parameters();
+        assert_eq!(keys[2], ("randomize.mass.adr.limits[0]".into(), 0.1));
+        assert_eq!(keys[4], ("randomize.mass.adr.step".into(), 0.5));
+    }
+
+    #[test]
+    fn wrong_automatic_ranges_are_refused() {
+        let cases = [
+            ("low = 1", "no `high` (say when edges move"),
+            ("low = 2\nhigh = 2", "`low` is 2 and `high` 2 ("),
+            (
+                "low = 1\nhigh = 2\nmetric = \"retrun\"",
+                "unknown metric `retrun` (did you mean `return`?)",
+            ),
+            (
+                "low = 1\nhigh = 2\nepisode = 3",
+                "unknown key `episode` (did you mean `episodes`?)",
+            ),
+            ("low = 1\nhigh = 2\nepisodes = 0", "`episodes` is 0"),
+            ("low = 1\nhigh = 2\nepisodes = -1", "`episodes` is -1"),
+            (
+                "low = 1\nhigh = 2\nboundary_share = 1.5",
+                "`boundary_share` is 1.5 (it is from 0 to 1)",
+            ),
+            (
+                "low = \"a\"\nhigh = 2",
+                "`low` is \"a\" (it takes a number)",
+            ),
+        ];
+        for (text, expected) in cases {
+            let table = Value::Table(text.parse().expect("is TOML"));
+            let error = configure_adr(&mut None, &table)
+                .expect_err(text)
+                .to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let cases = [
+            (
+                "limits = [1, 2]",
+                "randomize.mass: `adr`: no `step` (as in adr = {",
+            ),
+            ("step = 1", "randomize.mass: `adr`: no `limits` (as in"),
+            ("limits = [1]\nstep = 1", "`limits` is [1] (as in"),
+            (
+                "limits = [1, 2]\nstep = 0",
+                "`step` is 0 (it takes a positive number)",
+            ),
+            (
+                "limit = [1, 2]\nstep = 1",
+                "unknown key `limit` (did you mean `limits`?)",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = entries(&format!("[mass.adr]\n{text}"))
+                .expect_err(text)
+                .to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let error = entries("[mass]\nadr = 0.1")
+            .expect_err("no table")
+            .to_string();
+        assert!(error.contains("`adr` is 0.1"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! When draws are made, and from what.
 
 use super::distribution;
-use super::{Argument, Derived, Entry, Randomization, Resolved, Timing};
+use super::{Argument, Derived, Randomization, Resolved, Timing};
 use crate::math::Rng;
 use crate::math::functions::exp;
 use crate::model::Model;
@@ -12,6 +12,9 @@ use crate::trace::{Bits, Mask, Var, select, when};
 pub struct Drawn {
     /// `[len]` All of them, and what follows from them.
     pub draws: Vec<Var>,
+    /// The boundary at which the world is: 0 for none, else 1 + its place in [`Randomization::boundaries`]. Nothing where
+    /// no range has one.
+    pub boundary: Option<Bits>,
     /// `[entries]` Where those of an entry have just been made.
     pub(super) made: Vec<Mask>,
 }
@@ -48,19 +51,22 @@ impl Randomization {
         let mut kept = old.to_vec();
         for resolved in &self.entries {
             if resolved.entry.probability.is_some() {
-                let anew = match resolved.entry.timing {
-                    Timing::Startup => source.begins(),
+                let is_new = match resolved.entry.timing {
+                    Timing::Startup => self.is_new(source, resolved, old),
                     _ => Mask::from(true),
                 };
                 let neutral = Var::from(resolved.entry.operation.neutral());
                 for draw in &mut kept[resolved.range()] {
-                    *draw = select(anew, neutral, *draw);
+                    *draw = select(is_new, neutral, *draw);
                 }
             }
         }
-        let mut drawn = self.redraw(source, &kept, |entry| match entry.timing {
-            Timing::Startup => source.begins(),
-            _ => Mask::from(true),
+        let boundary = self.choose_boundary(source);
+        let mut drawn = self.redraw(source, &kept, boundary, |resolved| {
+            match resolved.entry.timing {
+                Timing::Startup => self.is_new(source, resolved, old),
+                _ => Mask::from(true),
+            }
         });
         // What was drawn at startup disturbs every beginning, and what is drawn in every step the step.
         for (resolved, made) in self.entries.iter().zip(&mut drawn.made) {
@@ -73,26 +79,39 @@ impl Randomization {
         drawn
     }
 
+    /// Where what is drawn once for each world is drawn: at its first episode, and where something destroyed it.
+    fn is_new(&self, source: &dyn Source, resolved: &Resolved, old: &[Var]) -> Mask {
+        let own = resolved.of(old).iter().chain(&old[self.draws..]);
+        own.fold(source.begins(), |is_new, draw| is_new | !draw.finite())
+    }
+
     /// Draws for the intervals that begin at a control step of an episode, except in some worlds. `control_dt` in s.
     pub fn interval(
         &self,
         source: &dyn Source,
-        old: &[Var],
+        (old, boundary): (&[Var], Option<Bits>),
         (step, control_dt): (Bits, f64),
         except: Mask,
     ) -> Drawn {
-        self.redraw(source, old, |entry| match entry.timing {
-            Timing::Interval(_) => {
-                let seconds = source.number(&format!("randomize.{}.interval", entry.name));
-                let steps = (seconds * (1.0 / control_dt)).round().max(1.0).to_bits();
-                step.ne(0) & (step % steps).eq(0) & !except
+        self.redraw(source, old, boundary, |resolved| {
+            match resolved.entry.timing {
+                Timing::Interval(_) => {
+                    let seconds = source.number(&resolved.key("interval"));
+                    let steps = (seconds * (1.0 / control_dt)).round().max(1.0).to_bits();
+                    step.ne(0) & (step % steps).eq(0) & !except
+                }
+                _ => Mask::from(false),
             }
-            _ => Mask::from(false),
         })
     }
 
     /// Draws for a control step: what has `decay` decays, what has timing `step` is drawn.
-    pub fn step(&self, source: &dyn Source, old: &[Var], control_dt: f64) -> Drawn {
+    pub fn step(
+        &self,
+        source: &dyn Source,
+        (old, boundary): (&[Var], Option<Bits>),
+        control_dt: f64,
+    ) -> Drawn {
         let mut faded = old.to_vec();
         for resolved in &self.entries {
             if let Some(rate) = &resolved.entry.decay {
@@ -104,24 +123,31 @@ impl Randomization {
                 }
             }
         }
-        self.redraw(source, &faded, |entry| {
-            Mask::from(entry.timing == Timing::Step)
+        self.redraw(source, &faded, boundary, |resolved| {
+            Mask::from(resolved.entry.timing == Timing::Step)
         })
     }
 
     /// Draws of the entries that are due, in their order: an entry may read what one above has just drawn.
-    fn redraw(&self, source: &dyn Source, old: &[Var], due: impl Fn(&Entry) -> Mask) -> Drawn {
+    fn redraw(
+        &self,
+        source: &dyn Source,
+        old: &[Var],
+        boundary: Option<Bits>,
+        due: impl Fn(&Resolved) -> Mask,
+    ) -> Drawn {
         let mut drawn = Drawn {
             draws: old.to_vec(),
+            boundary,
             made: Vec::with_capacity(self.entries.len()),
         };
-        for resolved in &self.entries {
-            let made = self.made(source, resolved, &drawn.draws, due(&resolved.entry));
+        for (index, resolved) in self.entries.iter().enumerate() {
+            let made = self.made(source, resolved, &drawn.draws, due(resolved));
             let own = resolved.of(&drawn.draws).to_vec();
             let new = match made.as_constant() {
-                Some(true) => self.draw(source, resolved, &drawn.draws),
+                Some(true) => self.draw(source, index, &drawn),
                 Some(false) => own,
-                None => when(made, own, |_| self.draw(source, resolved, &drawn.draws)),
+                None => when(made, own, |_| self.draw(source, index, &drawn)),
             };
             drawn.draws[resolved.range()].copy_from_slice(&new);
             drawn.made.push(made);
@@ -168,20 +194,22 @@ impl Randomization {
         }
     }
 
-    fn draw(&self, source: &dyn Source, resolved: &Resolved, draws: &[Var]) -> Vec<Var> {
+    /// The draws of the entry at `index`, which may read what those above have drawn.
+    fn draw(&self, source: &dyn Source, index: usize, above: &Drawn) -> Vec<Var> {
+        let resolved = &self.entries[index];
         let Resolved { entry, .. } = resolved;
         let arguments = entry.distribution.arguments.iter().enumerate();
         let arguments: Vec<Var> = arguments
             .map(|(index, argument)| {
-                self.argument(source, draws, argument, || entry.argument_key(index))
+                self.argument(source, &above.draws, argument, || entry.argument_key(index))
             })
             .collect();
         let purpose = entry.group.as_ref().unwrap_or(&entry.name);
         let mut rng = source.rng(&format!("randomize.{purpose}"));
         let draw = |_| {
-            entry
-                .distribution
-                .quantile(&arguments, distribution::inside(&mut rng))
+            let u = distribution::inside(&mut rng);
+            let draw = entry.distribution.quantile(&arguments, u);
+            self.hold(index, above.boundary, &arguments, draw)
         };
         (0..resolved.draws).map(draw).collect()
     }

@@ -1,5 +1,6 @@
 //! One line of a randomization: what, how, and when.
 
+use super::adr::Growth;
 use super::distribution::{Argument, Distribution, Family};
 use crate::error::Result;
 
@@ -117,6 +118,8 @@ pub struct Entry {
     pub decay: Option<Argument>,
     /// Whether it may find nothing to change.
     pub optional: bool,
+    /// How far automatic domain randomization may take its range, if it does.
+    pub adr: Option<Growth>,
 }
 
 impl Entry {
@@ -137,6 +140,7 @@ impl Entry {
             probability: None,
             decay: None,
             optional: false,
+            adr: None,
         }
     }
 
@@ -248,6 +252,14 @@ impl Entry {
         self
     }
 
+    /// Lets automatic domain randomization move the edges of its range between these limits, by this much at a time (the
+    /// logarithms of the edges, where these are uniform). What it goes by stands in [`Adr`](super::Adr).
+    #[must_use]
+    pub fn adr(mut self, limits: [f64; 2], step: f64) -> Self {
+        self.adr = Some(Growth { limits, step });
+        self
+    }
+
     /// Where the numbers of the distribution stand in the configuration: `randomize.NAME.scale.uniform`.
     pub(super) fn place(&self) -> String {
         let family = self.distribution.family.name();
@@ -283,6 +295,11 @@ impl Entry {
             .collect();
         if let Timing::Interval(seconds) = self.timing {
             parameters.push((key("interval"), seconds));
+        }
+        if let Some(Growth { limits, step }) = self.adr {
+            parameters.push((key("adr.limits[0]"), limits[0]));
+            parameters.push((key("adr.limits[1]"), limits[1]));
+            parameters.push((key("adr.step"), step));
         }
         parameters
     }

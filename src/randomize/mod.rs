@@ -13,8 +13,11 @@
 //!
 //! Order of application: geoms, masses, then all others, each in the order of the entries.
 
+mod adr;
 mod apply;
+mod boundary;
 mod config;
+mod curriculum;
 mod distribution;
 mod draw;
 mod entry;
@@ -28,7 +31,11 @@ use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::trace::Var;
 
-pub use config::configure;
+pub use adr::{Adr, AutomaticRanges, Growth, Metric};
+use boundary::Boundaries;
+pub use boundary::{Boundary, Side};
+pub use config::{configure, configure_adr};
+pub use curriculum::{Curriculum, Measured, Numbers, Performance};
 pub use distribution::{Argument, Distribution, Family};
 pub use draw::{Drawn, Source};
 pub use entry::{Entry, Operation, Per, Timing};
@@ -42,6 +49,8 @@ pub struct Randomization {
     entries: Vec<Resolved>,
     /// Number of draws of all entries.
     draws: usize,
+    /// The edges of their ranges that move.
+    boundaries: Boundaries,
     /// What follows from the draws and is kept beside them, because it takes long to compute and changes with them only.
     derived: Vec<Derived>,
 }
@@ -108,6 +117,7 @@ impl Randomization {
         Ok(Self {
             entries: resolved,
             draws: count,
+            boundaries: Boundaries::default(),
             derived,
         })
     }

@@ -25,6 +25,7 @@
 //! | anything declared with [`Spec::param`] | the task's own number |
 //! | `randomize.NAME.…` | what differs from world to world, see [`randomize::configure`] |
 //! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
+//! | `randomize.adr` | automatic domain randomization, see [`randomize::configure`] |
 //! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
 //!
@@ -39,7 +40,7 @@ use super::params::Params;
 use super::sensing::{Lost, Sensor};
 use super::spec::{ObservationTerm, Spec, unknown};
 use crate::error::{Error, Result};
-use crate::randomize::{self, matches};
+use crate::randomize::{self, Adr, matches};
 
 impl Spec {
     /// Overrides the numbers with those of a `task.toml`.
@@ -120,6 +121,10 @@ impl Spec {
                 self.build_on(&preset)
                     .map_err(|error| error.context(format!("preset {name}")))?;
             }
+        }
+        if let Some(adr) = entries.remove("adr") {
+            randomize::configure_adr(&mut self.adr, &adr)
+                .map_err(|error| error.context("randomize.adr"))?;
         }
         if let Some(group) = entries.remove("observe") {
             self.randomized_group = Some(text("observe", &group)?);
@@ -287,6 +292,9 @@ impl Spec {
             for (key, value) in entry.parameters() {
                 params.add(key, value);
             }
+        }
+        for (key, value) in self.adr.iter().flat_map(Adr::parameters) {
+            params.add(key, value);
         }
         params
     }

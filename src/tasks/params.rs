@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::spec::unknown;
 use crate::error::{Error, Result};
+use crate::randomize::Numbers;
 
 /// Named numbers in a table that all worlds read, changed on the host between steps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,6 +97,16 @@ impl Params {
     /// Whether values changed since the last call.
     pub(crate) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
+    }
+}
+
+impl Numbers for Params {
+    fn number(&self, key: &str) -> Result<f64> {
+        self.get(key)
+    }
+
+    fn change(&mut self, key: &str, value: f64) -> Result<()> {
+        self.set(key, value)
     }
 }
 

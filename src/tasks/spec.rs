@@ -9,7 +9,7 @@ use super::actuators::{Actuator, Drives};
 use super::sensing::Sensor;
 use crate::error::{Error, Result, near_matches};
 use crate::model::Model;
-use crate::randomize::{Entry, Randomization};
+use crate::randomize::{Adr, Entry, Randomization};
 
 /// The observation term that shows what was drawn.
 pub(crate) const RANDOMIZED: &str = "randomized";
@@ -136,6 +136,8 @@ pub struct Spec {
     pub options: Vec<String>,
     /// What differs from world to world.
     pub randomize: Vec<Entry>,
+    /// What moves the ranges of entries that allow it.
+    pub adr: Option<Adr>,
     /// The observation group that sees what was drawn, as its last term `randomized`; made of the terms of `policy` if
     /// there is none of that name.
     pub randomized_group: Option<String>,
@@ -162,6 +164,7 @@ impl Spec {
             params: Vec::new(),
             options: Vec::new(),
             randomize: Vec::new(),
+            adr: None,
             randomized_group: None,
             randomization: Arc::default(),
             misplaced: Vec::new(),
@@ -296,6 +299,13 @@ impl Spec {
         self
     }
 
+    /// Lets automatic domain randomization move the ranges of the entries that allow it.
+    #[must_use]
+    pub fn adr(mut self, adr: Adr) -> Self {
+        self.adr = Some(adr);
+        self
+    }
+
     /// What differs from world to world, in the task's model; empty before the task is made ready.
     pub fn randomization(&self) -> &Randomization {
         &self.randomization
@@ -423,7 +433,9 @@ impl Spec {
             .filter(|key| !key.starts_with("randomize."))
             .map(String::from)
             .collect();
-        self.randomization = Arc::new(Randomization::new(&self.randomize, model, &keys)?);
+        let rewards: Vec<&str> = self.rewards.iter().map(|term| term.name.as_str()).collect();
+        let randomization = Randomization::new(&self.randomize, model, &keys)?;
+        self.randomization = Arc::new(randomization.with_adr(self.adr.as_ref(), &rewards)?);
         let Some(name) = &self.randomized_group else {
             return Ok(());
         };

@@ -1,5 +1,7 @@
 //! What happened in the episodes that ended since the last look.
 
+use crate::randomize::Measured;
+
 /// Episode statistics over all worlds.
 ///
 /// Episodes that were quarantined, and those that did not begin at their beginning (staggered starts), are left out of
@@ -20,6 +22,8 @@ pub struct Stats {
     pub terms: Vec<(String, f64)>,
     /// Episodes in which each termination term held at the end, in the order of the spec.
     pub terminations: Vec<(String, u64)>,
+    /// What a [`Curriculum`](crate::randomize::Curriculum) goes by.
+    pub measured: Measured,
     /// Worlds that were quarantined.
     pub quarantines: Vec<Quarantine>,
     /// What could not be computed exactly in worlds that went on, at most one of each cause.

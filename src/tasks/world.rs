@@ -68,6 +68,8 @@ pub(crate) struct Episode {
     pub last_action: Vec<Var>,
     /// What the world drew of its randomization.
     pub draws: Vec<Var>,
+    /// The boundary of a range at which the world is held, 0 for none; nothing where no range has one.
+    pub boundary: Option<Bits>,
     /// What the sensors keep, in the order of the observation terms.
     pub sensors: Vec<SensorMemory>,
     /// Control steps since the episode began, or since where it was said to be.
@@ -107,6 +109,9 @@ impl Carry for Episode {
         self.commands.slots(visit);
         self.last_action.slots(visit);
         self.draws.slots(visit);
+        if let Some(boundary) = &mut self.boundary {
+            boundary.slots(visit);
+        }
         self.sensors.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);

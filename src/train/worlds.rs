@@ -285,12 +285,13 @@ impl Environment for Worlds {
             }
         }
         let stats = self.env.drain_stats()?;
-        self.env.on_iteration(&stats);
+        self.env.on_iteration(&stats)?;
         let counts = stats
             .terminations
             .iter()
             .map(|(name, count)| (format!("termination/{name}"), *count as f64));
         let mut metrics: BTreeMap<String, f64> = counts.collect();
+        metrics.extend(self.env.curriculum_metrics()?);
         let quarantines: u32 = stats
             .quarantines
             .iter()

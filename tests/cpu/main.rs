@@ -8,6 +8,7 @@ mod program;
 mod sensing_task;
 
 mod actuators;
+mod adr;
 mod broken_mjcf;
 mod cli_input;
 mod cli_parity;

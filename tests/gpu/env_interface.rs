@@ -424,7 +424,7 @@ fn a_curriculum_changes_parameters_between_rollouts() {
                 env.step(&[0.0; 2]).unwrap();
             }
             let stats = env.drain_stats().unwrap();
-            env.on_iteration(&stats);
+            env.on_iteration(&stats).unwrap();
             stats.mean_length
         };
         assert_eq!(length(4), 2.0);

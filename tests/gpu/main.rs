@@ -38,9 +38,11 @@ mod sensing_device;
 mod tensor_bridge;
 mod trace_device;
 #[cfg(feature = "learn")]
+mod train_adr;
+#[cfg(feature = "learn")]
 mod train_cartpole;
 #[cfg(feature = "learn")]
 mod train_device;
-mod train_kill;
 #[cfg(feature = "learn")]
 mod train_faults;
+mod train_kill;
