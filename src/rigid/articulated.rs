@@ -8,7 +8,7 @@
 
 use crate::math::{Articulated, Force, Mat3, Motion, Sym3, Vec3};
 use crate::model::{Joint, Model};
-use crate::trace::{Carry, Slot, Var};
+use crate::trace::{Carry, Mask, Slot, Var};
 
 use super::Context;
 use super::inertia::LinkInertia;
@@ -156,6 +156,16 @@ pub(super) struct Response {
     pub x: Vec<Var>,
     /// `[links]` The motion of each link that belongs to it, about the tree's origin.
     pub motion: Vec<Motion>,
+}
+
+impl Response {
+    /// Whether it differs from another by no more than a part of its largest acceleration.
+    pub(super) fn equals(&self, other: &Self, part: Var) -> Mask {
+        let largest = |size: Var, x: Var| size.max(x.abs());
+        let size = self.x.iter().copied().fold(Var::ZERO, largest);
+        let change = self.x.iter().zip(&other.x).map(|(&x, &other)| x - other);
+        change.fold(Var::ZERO, largest).le(part * size)
+    }
 }
 
 impl Carry for Response {
