@@ -73,7 +73,7 @@ fn a_robot_s_sensors_cost_what_is_said() {
     let added = count(&all) - plain;
     println!("all: {added} operations, without them {plain}");
     // The physics is most of the kernel, and runs four times.
-    assert!((1500..3000).contains(&added), "{added}");
+    assert!((1500..3300).contains(&added), "{added}");
 }
 
 /// The example in README.md is one that can be copied.

@@ -253,10 +253,20 @@ fn faults(faults: usize, target: Target<'_>, builder: impl Fn() -> Builder) {
     }
 }
 
-/// Own quantities, a history, a command that changes, short episodes; every draw that there is.
+/// Own quantities, a history, a command that changes, short episodes; draws of the randomization, and a sensor that keeps
+/// everything that sensors can keep.
 const COUNTING: &str = r#"
 max_episode_steps = 8
 start = 0.5
+[observation.policy.position]
+delay = 0.03
+gain = 0.01
+bias = 0.01
+drift = 0.01
+relative_noise = 0.1
+dropout = 0.1
+freeze_rate = 0.2
+freeze_time = 0.1
 [command.target]
 low = [0.0]
 high = [1.0]

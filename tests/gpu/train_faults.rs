@@ -112,8 +112,8 @@ fn training_goes_on_among_faults() {
     let mut lines = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
     let names = lines.next().unwrap();
     let at = names.iter().position(|name| *name == "return").unwrap();
-    let returns: Vec<f64> = lines.map(|row| row[at].parse().unwrap()).collect();
-    let (first, last) = (returns[1], returns[returns.len() - 1]);
+    let returns: Vec<f64> = lines.filter_map(|row| row[at].parse().ok()).collect();
+    let (first, last) = (returns[0], returns[returns.len() - 1]);
     assert!(last > 2.0 * first, "it learns: {first} to {last}");
     std::fs::remove_dir_all(out).unwrap();
 }
