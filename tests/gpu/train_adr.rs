@@ -13,14 +13,14 @@ use manyworlds::train::{Config, Options, Outcome, Policy, Start, evaluate, train
 
 use crate::common::gpu;
 
-/// Balancing for 6 s. A motor without gain balances nothing: the lower edge of its range cannot reach its limit.
+/// Balancing for 6 s. A motor without gain balances nothing: the lower edge of its range cannot stay at its limit.
 const TASK: &str = r#"
 max_episode_steps = 150
 [randomize.gain]
 field = "actuator_gainprm"
 components = 0
 scale.uniform = [1, 1]
-adr = { limits = [0, 2], step = 0.1 }
+adr = { limits = [0, 2], step = 0.2 }
 [randomize.mass]
 field = "body_mass"
 names = "pole"
@@ -33,7 +33,7 @@ high = 130
 episodes = 16
 "#;
 
-const ITERATIONS: usize = 120;
+const ITERATIONS: usize = 80;
 
 fn config() -> Config {
     let mut layers = Config::layers(Table::new()).expect("the defaults form a table");
@@ -122,7 +122,10 @@ fn ranges_grow_while_a_policy_learns_and_a_resumed_run_grows_the_same() {
     let last = |name: &str| column(&whole, name).last().copied().unwrap_or(f64::NAN);
     let [gain, mass] =
         ["gain", "mass"].map(|name| ["low", "high"].map(|side| last(&format!("{name}/{side}"))));
-    assert!(gain[0] < 0.75 && gain[0] > 0.0, "{gain:?}");
+    assert!(gain[0] < 0.75, "{gain:?}");
+    let low = column(&whole, "gain/low");
+    let returns = low.windows(2).any(|pair| pair[0] == 0.0 && pair[1] > 0.0);
+    assert!(returns, "an edge at which the policy fails: {low:?}");
     assert!(gain[1] > 1.25 && gain[1] <= 2.0, "{gain:?}");
     assert!(mass[0] < 0.75 && mass[1] > 1.25, "{mass:?}");
     let entropy = column(&whole, "entropy");
@@ -147,7 +150,7 @@ fn ranges_grow_while_a_policy_learns_and_a_resumed_run_grows_the_same() {
     assert!(report.mean_return > 130.0, "{report:?}");
 
     // From the checkpoint in the middle, in another environment.
-    for folder in ["", "checkpoints/iteration_000060"] {
+    for folder in ["", "checkpoints/iteration_000040"] {
         fs::create_dir_all(parts.join(folder)).expect("the folder is writable");
         for entry in fs::read_dir(whole.join(folder)).expect("it was written") {
             let path = entry.expect("it is readable").path();
