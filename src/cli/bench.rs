@@ -63,6 +63,9 @@ pub(super) struct Arguments {
     /// environment steps do not change.
     #[arg(long, value_name = "F.npz")]
     from: Option<PathBuf>,
+    /// A setting of the tasks, for example 'randomize.mass={field="body_mass",scale.uniform=[0.5,2]}'; any number of them
+    #[arg(long = "set", value_name = "key=value")]
+    settings: Vec<String>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -152,7 +155,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     // All names are checked before the first measurement.
     for name in &names {
-        Subject::find(name, registry)?.warn();
+        configured(name, registry, &arguments.settings)?.warn();
     }
     let context = subject::open_device()?;
     let mut report = Report {
@@ -173,6 +176,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
                 name,
                 worlds: *worlds,
                 from: arguments.from.as_deref(),
+                settings: &arguments.settings,
             };
             let row = bench
                 .run(peer.as_ref())
@@ -197,6 +201,24 @@ struct Bench<'a> {
     name: &'a str,
     worlds: u32,
     from: Option<&'a Path>,
+    settings: &'a [String],
+}
+
+/// A task with settings, or a model, which has none.
+fn configured(name: &str, registry: &Registry, settings: &[String]) -> Result<Subject> {
+    let mut subject = Subject::find(name, registry)?;
+    match &mut subject {
+        Subject::Task { definition, .. } => {
+            definition.set_all(settings.iter().map(String::as_str))?;
+        }
+        Subject::Model { .. } if settings.is_empty() => {}
+        Subject::Model { .. } => {
+            return Err(Error::invalid("a model has no settings")
+                .context(name)
+                .hint("--set is for tasks"));
+        }
+    }
+    Ok(subject)
 }
 
 /// Where trajectories begin, and under which controls.
@@ -242,7 +264,7 @@ impl Starts {
 
 impl Bench<'_> {
     fn run(&self, peer: Option<&Value>) -> Result<Row> {
-        let subject = Subject::find(self.name, self.registry)?;
+        let subject = configured(self.name, self.registry, self.settings)?;
         let model = Arc::new(subject.model().clone());
         let mut row = match subject {
             Subject::Model { .. } => self.physics(&model, 10)?,
@@ -374,7 +396,9 @@ impl Bench<'_> {
 
         process::keep_freed_memory();
         let mut definition = self.registry.load(self.name)?;
-        let layers = settings::fresh(&mut definition, &[format!("worlds={}", self.worlds)])?;
+        let worlds = format!("worlds={}", self.worlds);
+        let given = [self.settings, &[worlds]].concat();
+        let layers = settings::fresh(&mut definition, &given)?;
         let config = Config::from_layers(&layers)?;
         let learner = Learner::choose(self.context)?;
         let builder = VecEnv::builder(definition).worlds(config.worlds);
