@@ -82,11 +82,11 @@ impl Adr {
 
     /// Everything that can be seen to be wrong without a task.
     pub(super) fn check(&self) -> Result<()> {
-        if !(self.low < self.high)
-            || ![self.low, self.high]
-                .iter()
-                .all(|x| (*x as f32).is_finite())
-        {
+        let are_finite = [self.low, self.high]
+            .iter()
+            .all(|x| (*x as f32).is_finite());
+        let are_ordered = self.low < self.high;
+        if !are_finite || !are_ordered {
             let cause = Error::invalid(format!("`low` is {} and `high` {}", self.low, self.high));
             return Err(
                 cause.hint("performance at most low shrinks, at least high grows: low < high")

@@ -142,7 +142,7 @@ fn what_is_not_configured_is_not_there() {
     assert!(!env.step_graph().wgsl().contains("boundary"));
 }
 
-/// Lets episodes of at most `length` steps go by, and looks at the statistics after each.
+/// Steps without acting.
 fn step(env: &mut VecEnv, steps: usize) {
     let actions = vec![0.0; env.num_envs()];
     for _ in 0..steps {
@@ -236,8 +236,11 @@ fn a_reward_term_can_be_the_metric() {
     assert_eq!(all.mean(), Some(healthy));
 }
 
+/// The parameters, and the metrics of the curriculum.
+type Look = (Vec<f64>, Vec<(String, f64)>);
+
 /// Rollouts of 6 steps of episodes of 5, with the curriculum between them.
-fn iterate(env: &mut VecEnv, times: usize) -> Vec<(Vec<f64>, Vec<(String, f64)>)> {
+fn iterate(env: &mut VecEnv, times: usize) -> Vec<Look> {
     let once = |_| {
         step(env, 6);
         let stats = env.drain_stats().unwrap();
@@ -298,10 +301,9 @@ fn a_restored_environment_grows_on_bit_for_bit() {
         ]
     );
     // A task without these boundaries has no use for their queues.
-    let error = build(cartpole(&plain()), 100);
-    let mut error_env = error;
+    let mut stranger = build(cartpole(&plain()), 100);
     assert!(
-        error_env
+        stranger
             .restore(None, &Snapshot::from_bytes(&bytes).unwrap())
             .is_err()
     );
