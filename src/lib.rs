@@ -6,6 +6,7 @@ pub mod files;
 pub mod gpu;
 pub mod math;
 pub mod model;
+pub mod randomize;
 pub mod rigid;
 pub mod scene;
 pub mod tasks;

@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 use super::builder::Autoreset;
 use super::fields::Fields;
-use super::outcome::{Outcome, load_groups, store_groups};
+use super::outcome::{Outcome, load_groups, store_groups, store_sensors};
 use crate::error::Result;
 use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
-    Cause, ContactForces, Ctrl, Episode, Init, Key, Params, Past, Spec, Task, TaskState, Terms,
-    World, check,
+    Cause, ContactForces, Ctrl, Episode, Init, Instant, Key, Look, Memory, Params, Past,
+    SensorFields, Spec, Task, TaskState, Terms, World, check,
 };
 use crate::trace::{
     self, Bits, Carry, Graph, Layout, Mask, Slot, Var, repeat, select, stage, uniform, when,
@@ -51,7 +51,11 @@ impl Plan {
             recipe.account(&outcome);
             let (episode, reset) = recipe.begin_again(&outcome);
             let (episode, resampled) = recipe.command(episode, reset | idle);
-            let observation = recipe.observe(&episode, &outcome, &action, (reset, resampled));
+            let (episode, disturbed) = recipe.draw_again(episode, reset | idle);
+            let resampled = resampled | disturbed;
+            let (observation, sensors) =
+                recipe.observe(&episode, &outcome, &action, (reset, resampled));
+            let episode = Episode { sensors, ..episode };
             recipe.store(&episode, &outcome, &action, &observation);
         })
     }
@@ -74,11 +78,20 @@ impl Plan {
                     episode: select(reseed, Bits::from(u32::MAX), old.episode),
                     ..old
                 };
-                let mut episode = recipe.fresh(key);
+                // Nothing is left of what was before a new seed.
+                let kept = recipe.sensors();
+                let blank: Vec<Memory> = kept.iter().map(Memory::blank).collect();
+                let lasting = Lasting {
+                    draws: fields.randomized.load_all(),
+                    sensors: select(reseed, blank, kept),
+                };
+                let mut episode = recipe.fresh(key, lasting);
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
                 let past = recipe.no_past(&episode);
-                let observation = recipe.look(&episode, &past, &recipe.no_action());
+                let (observation, sensors) =
+                    recipe.look(&episode, &past, &recipe.no_action(), Instant::first());
+                let episode = Episode { sensors, ..episode };
                 recipe.store_begun(&episode, &observation);
                 fields.seed.store_all_bits(&key.seed);
             });
@@ -92,10 +105,13 @@ impl Plan {
             when(fields.selected.load_bits(0).ne(0), (), |()| {
                 let episode = recipe.load();
                 let past = recipe.no_past(&episode);
-                let observation = recipe.look(&episode, &past, &fields.action.load_all());
+                let instant = Instant::again(episode.step.eq(0));
+                let (observation, sensors) =
+                    recipe.look(&episode, &past, &fields.action.load_all(), instant);
                 let sane = !above(observation.iter().flatten(), f32::MAX);
                 when(sane, (), |()| {
-                    store_groups(&fields.observations, &observation)
+                    store_groups(&fields.observations, &observation);
+                    store_sensors(&fields.sensors, &sensors);
                 });
             });
         })
@@ -164,6 +180,12 @@ impl Carry for Told {
     }
 }
 
+/// What an episode leaves to the next.
+struct Lasting {
+    draws: Vec<Var>,
+    sensors: Vec<Memory>,
+}
+
 /// Where the substeps led.
 struct Advanced {
     episode: Episode,
@@ -204,9 +226,17 @@ impl Recipe<'_> {
                 .map(|field| field.load_all())
                 .collect(),
             last_action: fields.last_action.load_all(),
+            draws: fields.randomized.load_all(),
+            sensors: self.sensors(),
             step: fields.episode_step.load_bits(0),
             key: self.key(),
         }
+    }
+
+    /// What the sensors keep.
+    fn sensors(&self) -> Vec<Memory> {
+        let fields = self.plan.fields.sensors.iter();
+        fields.map(SensorFields::load).collect()
     }
 
     /// Where the episode is over already.
@@ -243,16 +273,34 @@ impl Recipe<'_> {
         Past::none(&self.recording, &episode.physics)
     }
 
+    /// What recording needs in a world with an episode's draws.
+    fn of(&self, episode: &Episode) -> Rc<Recording> {
+        self.recording.with_draws(&episode.draws)
+    }
+
+    /// The episode with the draws of this control step.
+    fn drawn(&self, before: &Episode) -> Episode {
+        let randomization = &self.plan.spec.randomization();
+        let mut episode = before.clone();
+        let source = self.recording.source(episode.key, episode.step);
+        let drawn = randomization.step(&source, &before.draws, self.plan.spec.control_dt);
+        randomization.disturb(&mut episode.physics, &drawn);
+        episode.draws = drawn.draws;
+        episode
+    }
+
     /// Substeps under the action, then the task's own update.
     fn advance(&self, before: &Episode, action: &Action) -> Advanced {
         let go = !(action.idle | action.broken);
+        let before = &self.drawn(before);
+        let recording = self.of(before);
         let model = &self.plan.model;
         let substeps = uniform("substeps");
         let substep = |(physics, mut told): (rigid::State, Told), index: Bits| {
             let inputs = self.actuate(before, &physics, action);
             let step = rigid::substep(
                 model,
-                &self.recording.physics,
+                &recording.physics,
                 &physics,
                 &inputs.ctrl,
                 &inputs.applied,
@@ -293,7 +341,7 @@ impl Recipe<'_> {
         };
         let mut own = after.task.clone();
         stage("update", || {
-            let world = World::new(&self.recording, &after, &past, &action.values);
+            let world = World::new(&recording, &after, &past, &action.values);
             self.plan.task.update(&world, &mut own);
         });
         after.task = own;
@@ -315,9 +363,12 @@ impl Recipe<'_> {
                 before: before.physics.clone(),
                 ..self.no_past(&now)
             };
-            let world = World::new(&self.recording, &now, &past, &action.values);
-            let mut ctrl = Ctrl::new(&self.recording);
+            let recording = self.of(&now);
+            let world = World::new(&recording, &now, &past, &action.values);
+            let mut ctrl = Ctrl::new(&recording);
             self.plan.task.actuate(&world, &action.values, &mut ctrl);
+            let randomization = self.plan.spec.randomization();
+            randomization.push(&recording.physics, &mut ctrl.applied, &now.draws);
             ctrl
         })
     }
@@ -326,12 +377,13 @@ impl Recipe<'_> {
     fn judge(&self, before: Episode, advanced: Advanced, action: &Action) -> Outcome {
         let idle = action.idle;
         let Advanced {
-            episode: after,
+            episode: mut after,
             past,
             health,
         } = advanced;
         let terms = self.terms(&after, &past, &action.values);
-        let observation = self.groups(&terms, &after);
+        let (observation, sensors) = self.sense(&terms, &after, Instant::next());
+        after.sensors = sensors;
         let (weighted_terms, termination_terms) =
             stage("terms", || (terms.weighted_rewards(), terms.terminations()));
         stage("done", || {
@@ -394,21 +446,40 @@ impl Recipe<'_> {
     }
 
     fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
-        let mut terms = Terms::new(&self.recording);
-        let world = World::new(&self.recording, episode, past, action);
+        let recording = self.of(episode);
+        let mut terms = Terms::new(&recording);
+        let world = World::new(&recording, episode, past, action);
         stage("terms", || {
             self.plan.task.terms(&world, &episode.task, &mut terms)
         });
+        terms.observe_draws(&episode.draws);
         terms
     }
 
-    /// A task's observation terms with noise, clip and scale, by group.
-    fn groups(&self, terms: &Terms, episode: &Episode) -> Vec<Vec<Var>> {
-        terms.groups(&mut episode.key.rng("noise", episode.step))
+    /// What the sensors make of a task's observation terms, by group, and what they keep.
+    fn sense(
+        &self,
+        terms: &Terms,
+        episode: &Episode,
+        instant: Instant,
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        let look = Look {
+            recording: &self.of(episode),
+            key: episode.key,
+            step: episode.step,
+            instant,
+        };
+        terms.look(&look, &episode.sensors)
     }
 
-    fn look(&self, episode: &Episode, past: &Past, action: &[Var]) -> Vec<Vec<Var>> {
-        self.groups(&self.terms(episode, past, action), episode)
+    fn look(
+        &self,
+        episode: &Episode,
+        past: &Past,
+        action: &[Var],
+        instant: Instant,
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        self.sense(&self.terms(episode, past, action), episode, instant)
     }
 
     /// A new episode where it is due.
@@ -419,27 +490,44 @@ impl Recipe<'_> {
             Autoreset::Disabled => Mask::from(false),
         };
         let episode = outcome.episode.clone();
-        (when(due, episode, |old| self.fresh(old.key)), due)
+        (
+            when(due, episode, |old| {
+                let lasting = Lasting {
+                    draws: old.draws,
+                    sensors: old.sensors,
+                };
+                self.fresh(old.key, lasting)
+            }),
+            due,
+        )
     }
 
-    /// The beginning of the episode after the one that `key` names.
-    fn fresh(&self, key: Key) -> Episode {
+    /// The beginning of the episode after the one that `key` names. The sensors begin when they are looked at.
+    fn fresh(&self, key: Key, Lasting { draws, sensors }: Lasting) -> Episode {
         stage("reset", || {
             let key = Key {
                 episode: key.episode + 1,
                 ..key
             };
             let start = Bits::ZERO;
-            let mut init = Init::new(&self.recording);
-            let mut task = TaskState::zero(&self.recording);
+            let randomization = self.plan.spec.randomization();
+            let source = self.recording.source(key, start);
+            let drawn = randomization.begin(&source, &draws);
+            let recording = self.recording.with_draws(&drawn.draws);
+            let mut init = Init::new(&recording);
+            let mut task = TaskState::zero(&recording);
             self.plan
                 .task
                 .reset(&mut init, &mut task, &mut key.rng("reset", start));
+            let mut physics = init.state;
+            randomization.disturb(&mut physics, &drawn);
             Episode {
-                physics: init.state,
+                physics,
                 task,
-                commands: self.sample(key, start),
+                commands: self.sample(&recording, key, start),
                 last_action: self.no_action(),
+                draws: drawn.draws,
+                sensors,
                 step: start,
                 key,
             }
@@ -454,14 +542,13 @@ impl Recipe<'_> {
     }
 
     /// New values of all commands.
-    fn sample(&self, key: Key, step: Bits) -> Vec<Vec<Var>> {
+    fn sample(&self, recording: &Recording, key: Key, step: Bits) -> Vec<Vec<Var>> {
         let mut rng = key.rng("command", step);
         let commands = self.plan.spec.commands.iter();
         commands
             .map(|command| {
                 let param = |field: &str, i: usize| {
-                    self.recording
-                        .param(&format!("command.{}.{field}[{i}]", command.name))
+                    recording.param(&format!("command.{}.{field}[{i}]", command.name))
                 };
                 (0..command.low.len())
                     .map(|i| rng.range(param("low", i), param("high", i)))
@@ -473,11 +560,10 @@ impl Recipe<'_> {
     /// New values of the commands whose time has come, except where they are new anyway.
     fn command(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
         stage("command", || {
+            let recording = self.of(&episode);
             let mut any = Mask::from(false);
             for (index, command) in self.plan.spec.commands.iter().enumerate() {
-                let interval = self
-                    .recording
-                    .param(&format!("command.{}.interval", command.name));
+                let interval = recording.param(&format!("command.{}.interval", command.name));
                 let steps = (interval * (1.0 / self.plan.spec.control_dt))
                     .round()
                     .to_bits();
@@ -487,31 +573,49 @@ impl Recipe<'_> {
                     & !except;
                 let values = episode.commands[index].clone();
                 let (key, step) = (episode.key, episode.step);
-                episode.commands[index] =
-                    when(due, values, |_| self.sample(key, step).swap_remove(index));
+                episode.commands[index] = when(due, values, |_| {
+                    self.sample(&recording, key, step).swap_remove(index)
+                });
                 any |= due;
             }
             (episode, any)
         })
     }
 
-    /// What the next action is chosen from: the successor's observation, or another look where the world changed since.
+    /// New draws where an interval of the randomization begins.
+    fn draw_again(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
+        let randomization = self.plan.spec.randomization();
+        let (key, step, dt) = (episode.key, episode.step, self.plan.spec.control_dt);
+        let source = self.recording.source(key, step);
+        let drawn = randomization.interval(&source, &episode.draws, (step, dt), except);
+        randomization.disturb(&mut episode.physics, &drawn);
+        let any = drawn.any();
+        episode.draws = drawn.draws;
+        (episode, any)
+    }
+
+    /// What the next action is chosen from: the successor's observation, or another look where the world changed since;
+    /// and what the sensors keep.
     fn observe(
         &self,
         episode: &Episode,
         outcome: &Outcome,
         action: &Action,
         (reset, resampled): (Mask, Mask),
-    ) -> Vec<Vec<Var>> {
-        when(reset | resampled, outcome.observation.clone(), |_| {
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        let seen = (outcome.observation.clone(), outcome.episode.sensors.clone());
+        when(reset | resampled, seen, |_| {
             let mut now = episode.clone();
             now.last_action = select(reset, self.no_action(), now.last_action);
             let begun = (self.no_past(&now), self.no_action());
-            let (past, action) = match resampled.as_constant() {
-                Some(false) => begun,
-                _ => select(reset, begun, (outcome.past.clone(), action.values.clone())),
-            };
-            self.look(&now, &past, &action)
+            match resampled.as_constant() {
+                Some(false) => self.look(&now, &begun.0, &begun.1, Instant::first()),
+                _ => {
+                    let going = (outcome.past.clone(), action.values.clone());
+                    let (past, action) = select(reset, begun, going);
+                    self.look(&now, &past, &action, Instant::again(reset))
+                }
+            }
         })
     }
 }

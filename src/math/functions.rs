@@ -319,7 +319,7 @@ fn whole_power(x: Var, n: i32) -> Var {
 }
 
 /// Σ `coefficients[k]` xᵏ, by Horner's rule.
-fn polynomial(x: Var, coefficients: &[f64]) -> Var {
+pub(super) fn polynomial(x: Var, coefficients: &[f64]) -> Var {
     let terms = coefficients.iter().rev();
     terms.fold(Var::ZERO, |sum, &coefficient| sum * x + coefficient)
 }

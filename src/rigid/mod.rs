@@ -43,6 +43,7 @@ mod subtree;
 mod touch;
 mod tree;
 mod velocity;
+mod weights;
 
 use crate::math::{Force, Motion, Vec3};
 use crate::model::Model;
@@ -61,12 +62,13 @@ pub use contact::{Contact, count as contact_count};
 pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
 pub use kinematics::{Frame, Kinematics};
-pub use parameters::Parameters;
+pub use parameters::{Element, Parameters};
 pub use report::{Forces, Health};
 pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
 pub use tree::check;
+pub use weights::inverse_weights;
 
 /// A substep's results.
 #[derive(Clone, Debug)]

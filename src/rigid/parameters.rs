@@ -1,248 +1,328 @@
 //! Every number that a stage reads, as a recorded scalar.
 //!
-//! [`Parameters::constant`] makes all of them constants, which fold away. To randomize one, replace it by a load
-//! from the world's parameters; what is derived from it is then computed once per launch, outside of the substeps.
+//! [`Parameters::constant`] makes all of them constants, which fold away. To randomize one, put a load from the world's
+//! own numbers in its place ([`Parameters::number`]); what is derived from it is then computed once per launch, outside
+//! of the substeps.
 
-use crate::math::{Quat, Vec3};
+use crate::math::{Quat, Sym3, Vec3};
 use crate::model::Model;
 use crate::trace::{Carry, Slot, Var};
 
-/// The model's numbers, with [`Model`]'s names, shapes and units. As a [`Carry`] it visits all of them in this order.
-#[derive(Clone, Debug)]
-pub struct Parameters {
+/// What a number of [`Parameters`] belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// The world as a whole.
+    Global,
+    /// A component of `qpos`.
+    Position,
+    /// A body.
+    Body,
+    /// A joint.
+    Joint,
+    /// A degree of freedom.
+    Dof,
+    /// A geom.
+    Geom,
+    /// An equality constraint.
+    Equality,
+    /// A site.
+    Site,
+    /// An actuator.
+    Actuator,
+}
+
+/// Declares [`Parameters`]: every field with its type, the member of [`Model`] that holds its value, and what it
+/// belongs to.
+macro_rules! parameters {
+    ($( $(#[$doc:meta])* $name:ident: $type:ty = $($path:ident).+, $element:ident; )*) => {
+        /// The model's numbers, with [`Model`]'s names, shapes and units. As a [`Carry`] it visits all of them in this
+        /// order.
+        #[derive(Clone, Debug)]
+        pub struct Parameters { $( $(#[$doc])* pub $name: $type, )* }
+
+        impl Parameters {
+            /// The fields by name, with what their rows belong to and how many components a row has.
+            pub const FIELDS: &[(&str, Element, usize)] =
+                &[$( (stringify!($name), Element::$element, <$type as Rows<Var>>::COMPONENTS), )*];
+
+            /// The numbers of a model, all constant.
+            pub fn constant(model: &Model) -> Self {
+                Self { $( $name: Constant::constant(&model.$($path).+), )* }
+            }
+
+            /// One number of a field, to be replaced; none where the field, its row or its component does not exist.
+            pub fn number(&mut self, field: &str, row: usize, component: usize) -> Option<&mut Var> {
+                match field {
+                    $( stringify!($name) => self.$name.number_mut(row, component), )*
+                    _ => None,
+                }
+            }
+
+            /// The value that a model has for [`Parameters::number`].
+            pub fn value(model: &Model, field: &str, row: usize, component: usize) -> Option<f64> {
+                match field {
+                    $( stringify!($name) => model.$($path).+.number(row, component).copied(), )*
+                    _ => None,
+                }
+            }
+        }
+
+        impl Carry for Parameters {
+            fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
+                $( self.$name.slots(visit); )*
+            }
+        }
+    };
+}
+
+parameters! {
     /// Simulation time step, s.
-    pub timestep: Var,
+    timestep: Var = opt.timestep, Global;
     /// Gravitational acceleration, m/s².
-    pub gravity: Vec3,
+    gravity: Vec3 = opt.gravity, Global;
     /// Velocity of the medium, m/s.
-    pub wind: Vec3,
+    wind: Vec3 = opt.wind, Global;
     /// Density of the medium, kg/m³.
-    pub density: Var,
+    density: Var = opt.density, Global;
     /// Viscosity of the medium, Pa·s.
-    pub viscosity: Var,
+    viscosity: Var = opt.viscosity, Global;
 
     /// `[nq]`
-    pub qpos0: Vec<Var>,
+    qpos0: Vec<Var> = qpos0, Position;
     /// `[nq]`
-    pub qpos_spring: Vec<Var>,
+    qpos_spring: Vec<Var> = qpos_spring, Position;
 
     /// `[nbody]`
-    pub body_pos: Vec<Vec3>,
+    body_pos: Vec<Vec3> = body_pos, Body;
     /// `[nbody]` Of unit length.
-    pub body_quat: Vec<Quat>,
+    body_quat: Vec<Quat> = body_quat, Body;
     /// `[nbody]`
-    pub body_ipos: Vec<Vec3>,
+    body_ipos: Vec<Vec3> = body_ipos, Body;
     /// `[nbody]` Of unit length.
-    pub body_iquat: Vec<Quat>,
+    body_iquat: Vec<Quat> = body_iquat, Body;
     /// `[nbody]`
-    pub body_mass: Vec<Var>,
+    body_mass: Vec<Var> = body_mass, Body;
     /// `[nbody]`
-    pub body_inertia: Vec<Vec3>,
+    body_inertia: Vec<Vec3> = body_inertia, Body;
     /// `[nbody]`
-    pub body_invweight0: Vec<[Var; 2]>,
+    body_products: Vec<Vec3> = body_products, Body;
     /// `[nbody]`
-    pub body_gravcomp: Vec<Var>,
+    body_invweight0: Vec<[Var; 2]> = body_invweight0, Body;
+    /// `[nbody]`
+    body_gravcomp: Vec<Var> = body_gravcomp, Body;
 
     /// `[njnt]`
-    pub jnt_pos: Vec<Vec3>,
+    jnt_pos: Vec<Vec3> = jnt_pos, Joint;
     /// `[njnt]` Of unit length.
-    pub jnt_axis: Vec<Vec3>,
+    jnt_axis: Vec<Vec3> = jnt_axis, Joint;
     /// `[njnt]`
-    pub jnt_stiffness: Vec<Var>,
+    jnt_stiffness: Vec<Var> = jnt_stiffness, Joint;
     /// `[njnt]`
-    pub jnt_range: Vec<[Var; 2]>,
+    jnt_range: Vec<[Var; 2]> = jnt_range, Joint;
     /// `[njnt]`
-    pub jnt_margin: Vec<Var>,
+    jnt_margin: Vec<Var> = jnt_margin, Joint;
     /// `[njnt]`
-    pub jnt_solref: Vec<[Var; 2]>,
+    jnt_solref: Vec<[Var; 2]> = jnt_solref, Joint;
     /// `[njnt]`
-    pub jnt_solimp: Vec<[Var; 5]>,
+    jnt_solimp: Vec<[Var; 5]> = jnt_solimp, Joint;
     /// `[njnt]`
-    pub jnt_actfrcrange: Vec<[Var; 2]>,
+    jnt_actfrcrange: Vec<[Var; 2]> = jnt_actfrcrange, Joint;
 
     /// `[nv]`
-    pub dof_armature: Vec<Var>,
+    dof_armature: Vec<Var> = dof_armature, Dof;
     /// `[nv]`
-    pub dof_damping: Vec<Var>,
+    dof_damping: Vec<Var> = dof_damping, Dof;
     /// `[nv]`
-    pub dof_frictionloss: Vec<Var>,
+    dof_frictionloss: Vec<Var> = dof_frictionloss, Dof;
     /// `[nv]`
-    pub dof_solref: Vec<[Var; 2]>,
+    dof_solref: Vec<[Var; 2]> = dof_solref, Dof;
     /// `[nv]`
-    pub dof_solimp: Vec<[Var; 5]>,
+    dof_solimp: Vec<[Var; 5]> = dof_solimp, Dof;
     /// `[nv]`
-    pub dof_invweight0: Vec<Var>,
+    dof_invweight0: Vec<Var> = dof_invweight0, Dof;
 
     /// `[ngeom]`
-    pub geom_size: Vec<Vec3>,
+    geom_size: Vec<Vec3> = geom_size, Geom;
     /// `[ngeom]`
-    pub geom_pos: Vec<Vec3>,
+    geom_pos: Vec<Vec3> = geom_pos, Geom;
     /// `[ngeom]` Of unit length.
-    pub geom_quat: Vec<Quat>,
+    geom_quat: Vec<Quat> = geom_quat, Geom;
     /// `[ngeom]`
-    pub geom_friction: Vec<[Var; 3]>,
+    geom_friction: Vec<[Var; 3]> = geom_friction, Geom;
     /// `[ngeom]`
-    pub geom_margin: Vec<Var>,
+    geom_margin: Vec<Var> = geom_margin, Geom;
     /// `[ngeom]`
-    pub geom_gap: Vec<Var>,
+    geom_gap: Vec<Var> = geom_gap, Geom;
     /// `[ngeom]`
-    pub geom_solmix: Vec<Var>,
+    geom_solmix: Vec<Var> = geom_solmix, Geom;
     /// `[ngeom]`
-    pub geom_solref: Vec<[Var; 2]>,
+    geom_solref: Vec<[Var; 2]> = geom_solref, Geom;
     /// `[ngeom]`
-    pub geom_solimp: Vec<[Var; 5]>,
+    geom_solimp: Vec<[Var; 5]> = geom_solimp, Geom;
     /// `[neq]`
-    pub eq_solref: Vec<[Var; 2]>,
+    eq_solref: Vec<[Var; 2]> = eq_solref, Equality;
     /// `[neq]`
-    pub eq_solimp: Vec<[Var; 5]>,
+    eq_solimp: Vec<[Var; 5]> = eq_solimp, Equality;
     /// `[neq]`
-    pub eq_data: Vec<[Var; 12]>,
+    eq_data: Vec<[Var; 12]> = eq_data, Equality;
     /// `[nsite]`
-    pub site_pos: Vec<Vec3>,
+    site_pos: Vec<Vec3> = site_pos, Site;
     /// `[nsite]` Of unit length.
-    pub site_quat: Vec<Quat>,
+    site_quat: Vec<Quat> = site_quat, Site;
 
     /// `[nu]`
-    pub actuator_gear: Vec<[Var; 6]>,
+    actuator_gear: Vec<[Var; 6]> = actuator_gear, Actuator;
     /// `[nu]`
-    pub actuator_dynprm: Vec<[Var; 10]>,
+    actuator_dynprm: Vec<[Var; 10]> = actuator_dynprm, Actuator;
     /// `[nu]`
-    pub actuator_gainprm: Vec<[Var; 10]>,
+    actuator_gainprm: Vec<[Var; 10]> = actuator_gainprm, Actuator;
     /// `[nu]`
-    pub actuator_biasprm: Vec<[Var; 10]>,
+    actuator_biasprm: Vec<[Var; 10]> = actuator_biasprm, Actuator;
     /// `[nu]`
-    pub actuator_ctrlrange: Vec<[Var; 2]>,
+    actuator_ctrlrange: Vec<[Var; 2]> = actuator_ctrlrange, Actuator;
     /// `[nu]`
-    pub actuator_forcerange: Vec<[Var; 2]>,
+    actuator_forcerange: Vec<[Var; 2]> = actuator_forcerange, Actuator;
     /// `[nu]`
-    pub actuator_actrange: Vec<[Var; 2]>,
+    actuator_actrange: Vec<[Var; 2]> = actuator_actrange, Actuator;
 }
 
 impl Parameters {
-    /// The numbers of a model, all constant.
-    pub fn constant(model: &Model) -> Self {
-        Self {
-            timestep: model.opt.timestep.into(),
-            gravity: Vec3::constant(model.opt.gravity),
-            wind: Vec3::constant(model.opt.wind),
-            density: model.opt.density.into(),
-            viscosity: model.opt.viscosity.into(),
-            qpos0: scalars(&model.qpos0),
-            qpos_spring: scalars(&model.qpos_spring),
-            body_pos: vectors(&model.body_pos),
-            body_quat: quaternions(&model.body_quat),
-            body_ipos: vectors(&model.body_ipos),
-            body_iquat: quaternions(&model.body_iquat),
-            body_mass: scalars(&model.body_mass),
-            body_inertia: vectors(&model.body_inertia),
-            body_invweight0: arrays(&model.body_invweight0),
-            body_gravcomp: scalars(&model.body_gravcomp),
-            jnt_pos: vectors(&model.jnt_pos),
-            jnt_axis: vectors(&model.jnt_axis),
-            jnt_stiffness: scalars(&model.jnt_stiffness),
-            jnt_range: arrays(&model.jnt_range),
-            jnt_margin: scalars(&model.jnt_margin),
-            jnt_solref: arrays(&model.jnt_solref),
-            jnt_solimp: arrays(&model.jnt_solimp),
-            jnt_actfrcrange: arrays(&model.jnt_actfrcrange),
-            dof_armature: scalars(&model.dof_armature),
-            dof_damping: scalars(&model.dof_damping),
-            dof_frictionloss: scalars(&model.dof_frictionloss),
-            dof_solref: arrays(&model.dof_solref),
-            dof_solimp: arrays(&model.dof_solimp),
-            dof_invweight0: scalars(&model.dof_invweight0),
-            geom_size: vectors(&model.geom_size),
-            geom_pos: vectors(&model.geom_pos),
-            geom_quat: quaternions(&model.geom_quat),
-            geom_friction: arrays(&model.geom_friction),
-            geom_margin: scalars(&model.geom_margin),
-            geom_gap: scalars(&model.geom_gap),
-            geom_solmix: scalars(&model.geom_solmix),
-            geom_solref: arrays(&model.geom_solref),
-            geom_solimp: arrays(&model.geom_solimp),
-            eq_solref: arrays(&model.eq_solref),
-            eq_solimp: arrays(&model.eq_solimp),
-            eq_data: arrays(&model.eq_data),
-            site_pos: vectors(&model.site_pos),
-            site_quat: quaternions(&model.site_quat),
-            actuator_gear: arrays(&model.actuator_gear),
-            actuator_dynprm: arrays(&model.actuator_dynprm),
-            actuator_gainprm: arrays(&model.actuator_gainprm),
-            actuator_biasprm: arrays(&model.actuator_biasprm),
-            actuator_ctrlrange: arrays(&model.actuator_ctrlrange),
-            actuator_forcerange: arrays(&model.actuator_forcerange),
-            actuator_actrange: arrays(&model.actuator_actrange),
+    /// A body's rotational inertia about its centre of mass, in the frame `body_iquat`.
+    pub fn central_inertia(&self, body: usize) -> Sym3 {
+        let Vec3 {
+            x: xy,
+            y: xz,
+            z: yz,
+        } = self.body_products[body];
+        Sym3 {
+            diagonal: self.body_inertia[body],
+            xy,
+            xz,
+            yz,
         }
     }
 }
 
-impl Carry for Parameters {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.timestep.slots(visit);
-        self.gravity.slots(visit);
-        self.wind.slots(visit);
-        self.density.slots(visit);
-        self.viscosity.slots(visit);
-        self.qpos0.slots(visit);
-        self.qpos_spring.slots(visit);
-        self.body_pos.slots(visit);
-        self.body_quat.slots(visit);
-        self.body_ipos.slots(visit);
-        self.body_iquat.slots(visit);
-        self.body_mass.slots(visit);
-        self.body_inertia.slots(visit);
-        self.body_invweight0.slots(visit);
-        self.body_gravcomp.slots(visit);
-        self.jnt_pos.slots(visit);
-        self.jnt_axis.slots(visit);
-        self.jnt_stiffness.slots(visit);
-        self.jnt_range.slots(visit);
-        self.jnt_margin.slots(visit);
-        self.jnt_solref.slots(visit);
-        self.jnt_solimp.slots(visit);
-        self.jnt_actfrcrange.slots(visit);
-        self.dof_armature.slots(visit);
-        self.dof_damping.slots(visit);
-        self.dof_frictionloss.slots(visit);
-        self.dof_solref.slots(visit);
-        self.dof_solimp.slots(visit);
-        self.dof_invweight0.slots(visit);
-        self.geom_size.slots(visit);
-        self.geom_pos.slots(visit);
-        self.geom_quat.slots(visit);
-        self.geom_friction.slots(visit);
-        self.geom_margin.slots(visit);
-        self.geom_gap.slots(visit);
-        self.geom_solmix.slots(visit);
-        self.geom_solref.slots(visit);
-        self.geom_solimp.slots(visit);
-        self.eq_solref.slots(visit);
-        self.eq_solimp.slots(visit);
-        self.eq_data.slots(visit);
-        self.site_pos.slots(visit);
-        self.site_quat.slots(visit);
-        self.actuator_gear.slots(visit);
-        self.actuator_dynprm.slots(visit);
-        self.actuator_gainprm.slots(visit);
-        self.actuator_biasprm.slots(visit);
-        self.actuator_ctrlrange.slots(visit);
-        self.actuator_forcerange.slots(visit);
-        self.actuator_actrange.slots(visit);
+/// A recorded value that is the same in all worlds.
+trait Constant<T: ?Sized> {
+    fn constant(value: &T) -> Self;
+}
+
+impl Constant<f64> for Var {
+    fn constant(value: &f64) -> Self {
+        Var::from(*value)
     }
 }
 
-fn scalars(values: &[f64]) -> Vec<Var> {
-    values.iter().map(|&value| value.into()).collect()
+impl Constant<[f64; 3]> for Vec3 {
+    fn constant(value: &[f64; 3]) -> Self {
+        Vec3::constant(*value)
+    }
 }
 
-fn arrays<const N: usize>(values: &[[f64; N]]) -> Vec<[Var; N]> {
-    values.iter().map(|value| value.map(Var::from)).collect()
+impl Constant<[f64; 4]> for Quat {
+    fn constant(value: &[f64; 4]) -> Self {
+        Quat::constant(*value)
+    }
 }
 
-fn vectors(values: &[[f64; 3]]) -> Vec<Vec3> {
-    values.iter().map(|&value| Vec3::constant(value)).collect()
+impl<const N: usize> Constant<[f64; N]> for [Var; N] {
+    fn constant(value: &[f64; N]) -> Self {
+        value.map(Var::from)
+    }
 }
 
-fn quaternions(values: &[[f64; 4]]) -> Vec<Quat> {
-    values.iter().map(|&value| Quat::constant(value)).collect()
+impl<T, R: Constant<T>> Constant<Vec<T>> for Vec<R> {
+    fn constant(values: &Vec<T>) -> Self {
+        values.iter().map(R::constant).collect()
+    }
+}
+
+/// A field: rows of numbers. What belongs to the world as a whole has one row.
+trait Rows<T> {
+    /// Numbers in a row.
+    const COMPONENTS: usize;
+    fn number(&self, row: usize, component: usize) -> Option<&T>;
+    fn number_mut(&mut self, row: usize, component: usize) -> Option<&mut T>;
+}
+
+/// The numbers of one row.
+trait Row<T> {
+    const COMPONENTS: usize;
+    fn component(&self, index: usize) -> Option<&T>;
+    fn component_mut(&mut self, index: usize) -> Option<&mut T>;
+}
+
+/// Implements [`Row`] for a type with these members.
+macro_rules! row {
+    ($type:ty, $number:ty: $($member:ident),* $(,)?) => {
+        impl Row<$number> for $type {
+            const COMPONENTS: usize = [$( stringify!($member) ),*].len();
+
+            fn component(&self, index: usize) -> Option<&$number> {
+                [$( &self.$member ),*].get(index).copied()
+            }
+
+            fn component_mut(&mut self, index: usize) -> Option<&mut $number> {
+                [$( &mut self.$member ),*].into_iter().nth(index)
+            }
+        }
+    };
+}
+
+row!(Vec3, Var: x, y, z);
+row!(Quat, Var: w, x, y, z);
+
+impl<T, const N: usize> Row<T> for [T; N] {
+    const COMPONENTS: usize = N;
+
+    fn component(&self, index: usize) -> Option<&T> {
+        self.get(index)
+    }
+
+    fn component_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.get_mut(index)
+    }
+}
+
+/// Implements [`Row`] for a row of one number, and [`Rows`] for fields of one row.
+macro_rules! single {
+    ($($number:ty),*; $($field:ty => $of:ty),*) => {
+        $( impl Row<$number> for $number {
+            const COMPONENTS: usize = 1;
+
+            fn component(&self, index: usize) -> Option<&$number> {
+                (index == 0).then_some(self)
+            }
+
+            fn component_mut(&mut self, index: usize) -> Option<&mut $number> {
+                (index == 0).then_some(self)
+            }
+        } )*
+        $( impl Rows<$of> for $field {
+            const COMPONENTS: usize = <Self as Row<$of>>::COMPONENTS;
+
+            fn number(&self, row: usize, component: usize) -> Option<&$of> {
+                (row == 0).then(|| self.component(component))?
+            }
+
+            fn number_mut(&mut self, row: usize, component: usize) -> Option<&mut $of> {
+                (row == 0).then(|| self.component_mut(component))?
+            }
+        } )*
+    };
+}
+
+single!(Var, f64; Var => Var, Vec3 => Var, f64 => f64, [f64; 3] => f64);
+
+impl<T, R: Row<T>> Rows<T> for Vec<R> {
+    const COMPONENTS: usize = R::COMPONENTS;
+
+    fn number(&self, row: usize, component: usize) -> Option<&T> {
+        self.get(row)?.component(component)
+    }
+
+    fn number_mut(&mut self, row: usize, component: usize) -> Option<&mut T> {
+        self.get_mut(row)?.component_mut(component)
+    }
 }

@@ -6,21 +6,38 @@
 //! | key in `task.toml` and in [`Params`] | meaning |
 //! |---|---|
 //! | `control_dt`, `max_episode_steps` | structure: fixed when the environment is built |
+//! | `observation.GROUP.TERM.…` | of every group and term whose name fits: `*` is any characters, `?` is one |
 //! | `observation.GROUP.TERM.scale` / `.noise` / `.clip` | applied as `scale · clip(value + noise · ξ)`, ξ standard normal |
+//! | … `.delay` / `.max_delay` | age of what is read, s, interpolated between control steps; the largest that can be set later (structure) |
+//! | … `.gain` / `.bias` | standard deviations of a relative error and of an offset, drawn once per episode and value |
+//! | … `.drift` / `.drift_time` | an offset that wanders, in the value's unit per √s; the time in which it returns, s (unless given, never) |
+//! | … `.relative_noise` | white noise, in units of the value's running standard deviation in its world |
+//! | … `.resolution` | readings are multiples of it |
+//! | … `.rate` / `.random_phase` | samples per second, held in between; whether their phase is drawn per episode (structure) |
+//! | … `.dropout` / `.dropout_to` | probability that a sample is lost; replaced by `"hold"` (the last) or `"zero"` (structure) |
+//! | … `.freeze_rate` / `.freeze_time` | how often per second a reading freezes, for how long on average, s |
+//! | … `.occlusion` | whether the term heeds [`Terms::occlude`](super::Terms::occlude) (structure) |
+//! | … `.together` | how many consecutive values get lost and freeze together; all unless given (structure) |
 //! | `reward.TERM.weight` | the reward is the sum of weight · term |
 //! | `termination.TERM.enabled` | 0 switches the term off |
 //! | `command.NAME.low` / `.high` / `.interval` | uniform range per component; seconds between samples |
 //! | anything declared with [`Spec::param`] | the task's own number |
+//! | `randomize.NAME.…` | what differs from world to world, see [`randomize::configure`] |
+//! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
+//! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
 //!
-//! Order of noise, clip and scale as in Isaac Lab's observation manager. A scale, noise, clip or `enabled` that
+//! The stages of a sensor and their order stand in `sensing/mod.rs`. Order of noise, clip and scale as in Isaac Lab's
+//! observation manager. A scale, clip, number of a sensor or `enabled` that
 //! `task.toml` does not mention costs nothing on the device, and then cannot be set later either.
 
 use toml::{Table, Value};
 
 use super::params::Params;
+use super::sensing::{Lost, Sensor};
 use super::spec::{Spec, unknown};
 use crate::error::{Error, Result};
+use crate::randomize::{self, matches};
 
 impl Spec {
     /// Overrides the numbers with those of a `task.toml`.
@@ -28,11 +45,49 @@ impl Spec {
     /// # Errors
     /// An unknown key (the hint names close ones), or a value of the wrong type or length.
     pub fn configure(&mut self, config: &Table) -> Result<()> {
-        for (key, value) in flatten(config) {
+        if let Some(table) = config.get("randomize") {
+            self.configure_randomization(table)
+                .map_err(|error| error.context("task.toml"))?;
+        }
+        let others = config.iter().filter(|(key, _)| *key != "randomize");
+        let others: Table = others
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        for (key, value) in flatten(&others) {
             self.set(&key, &value)
                 .map_err(|error| error.context("task.toml"))?;
         }
         Ok(())
+    }
+
+    /// The table `randomize`: presets, who sees the draws, and entries.
+    fn configure_randomization(&mut self, table: &Value) -> Result<()> {
+        let mut entries = table
+            .as_table()
+            .cloned()
+            .ok_or_else(|| Error::invalid("`randomize` is no table"))?;
+        let text = |key: &str, value: &Value| {
+            let text = value.as_str().map(String::from);
+            text.ok_or_else(|| {
+                Error::invalid(format!("`randomize.{key}` is {value}"))
+                    .hint("it takes a text in quotes")
+            })
+        };
+        if let Some(presets) = entries.remove("preset") {
+            let names = match &presets {
+                Value::Array(names) => names.iter().map(|name| text("preset", name)).collect(),
+                single => text("preset", single).map(|name| vec![name]),
+            };
+            for name in names? {
+                let preset = randomize::preset(&name)?;
+                self.configure(&preset)
+                    .map_err(|error| error.context(format!("preset {name}")))?;
+            }
+        }
+        if let Some(group) = entries.remove("observe") {
+            self.randomized_group = Some(text("observe", &group)?);
+        }
+        randomize::configure(&mut self.randomize, &entries)
     }
 
     /// Sets the number of a key.
@@ -74,23 +129,24 @@ impl Spec {
 
     fn set_observation(&mut self, path: [&str; 3], key: &str, value: &Value) -> Result<bool> {
         let [group, name, field] = path;
-        let groups = self.groups.iter_mut().filter(|known| known.name == group);
-        let term = groups
-            .flat_map(|group| &mut group.terms)
-            .find(|term| term.name == name);
-        match field {
-            "scale" => assign(term.map(|term| &mut term.scale), || {
-                number(key, value).map(Some)
-            }),
-            "noise" => assign(term.map(|term| &mut term.noise), || {
-                number(key, value).map(Some)
-            }),
-            "clip" => assign(term.map(|term| &mut term.clip), || {
-                let bounds = numbers(key, value, 2)?;
-                Ok(Some([bounds[0], bounds[1]]))
-            }),
-            _ => Ok(false),
+        let groups = self
+            .groups
+            .iter_mut()
+            .filter(|known| matches(group, &known.name));
+        let terms = groups.flat_map(|group| &mut group.terms);
+        let mut known = false;
+        for term in terms.filter(|term| matches(name, &term.name)) {
+            known = true;
+            match field {
+                "scale" => term.scale = Some(number(key, value)?),
+                "clip" => {
+                    let bounds = numbers(key, value, 2)?;
+                    term.clip = Some([bounds[0], bounds[1]]);
+                }
+                _ => known &= set_sensor(&mut term.sensor, field, key, value)?,
+            }
         }
+        Ok(known)
     }
 
     fn set_command(&mut self, name: &str, field: &str, key: &str, value: &Value) -> Result<bool> {
@@ -118,7 +174,7 @@ impl Spec {
         let mut keys = vec!["control_dt".to_string(), "max_episode_steps".to_string()];
         for group in &self.groups {
             for term in &group.terms {
-                let fields = ["scale", "noise", "clip"];
+                let fields = ["scale", "clip"].into_iter().chain(Sensor::options());
                 keys.extend(
                     fields.map(|field| format!("observation.{}.{}.{field}", group.name, term.name)),
                 );
@@ -154,8 +210,8 @@ impl Spec {
                 if let Some(scale) = term.scale {
                     params.add(key("scale"), scale);
                 }
-                if let Some(noise) = term.noise {
-                    params.add(key("noise"), noise);
+                for (number, value) in term.sensor.parameters(self.control_dt) {
+                    params.add_within(key(number.name), value, number.range);
                 }
                 if let Some([low, high]) = term.clip {
                     params.add(key("clip[0]"), low);
@@ -184,8 +240,38 @@ impl Spec {
         for (key, value) in &self.params {
             params.add(key.clone(), *value);
         }
+        for entry in &self.randomize {
+            for (key, value) in entry.parameters() {
+                params.add(key, value);
+            }
+        }
         params
     }
+}
+
+/// Sets an option of a sensor; whether there is such an option.
+fn set_sensor(sensor: &mut Sensor, field: &str, key: &str, value: &Value) -> Result<bool> {
+    match field {
+        "max_delay" => sensor.max_delay = Some(number(key, value)?),
+        "random_phase" => sensor.random_phase = flag(key, value)?,
+        "occlusion" => sensor.occlusion = flag(key, value)?,
+        "together" => sensor.together = Some(count(key, value)? as usize),
+        "dropout_to" => {
+            sensor.dropout_to = match value.as_str() {
+                Some("hold") => Lost::Hold,
+                Some("zero") => Lost::Zero,
+                _ => {
+                    let error = Error::invalid(format!("`{key}` is {value}"));
+                    return Err(error.hint("it takes \"hold\" or \"zero\""));
+                }
+            }
+        }
+        _ => match sensor.number_mut(field) {
+            Some(slot) => *slot = Some(number(key, value)?),
+            None => return Ok(false),
+        },
+    }
+    Ok(true)
 }
 
 /// Assigns where there is something to assign to; whether there was.
@@ -226,6 +312,12 @@ fn number(key: &str, value: &Value) -> Result<f64> {
             Err(Error::invalid(format!("`{key}` is {other}")).hint("it takes a finite number"))
         }
     }
+}
+
+fn flag(key: &str, value: &Value) -> Result<bool> {
+    value
+        .as_bool()
+        .ok_or_else(|| Error::invalid(format!("`{key}` is {value}")).hint("it takes true or false"))
 }
 
 fn count(key: &str, value: &Value) -> Result<u32> {

@@ -17,7 +17,10 @@ pub struct Init {
 impl Init {
     pub(crate) fn new(recording: &Rc<Recording>) -> Self {
         Self {
-            state: State::initial(&recording.model),
+            state: State {
+                qpos: recording.physics.qpos0.clone(),
+                ..State::initial(&recording.model)
+            },
             recording: Rc::clone(recording),
         }
     }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
+use super::sensing::Memory;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
@@ -62,6 +63,10 @@ pub(crate) struct Episode {
     /// Values of each command, in the order of the spec.
     pub commands: Vec<Vec<Var>>,
     pub last_action: Vec<Var>,
+    /// What the world drew of its randomization.
+    pub draws: Vec<Var>,
+    /// What the sensors keep, in the order of the observation terms.
+    pub sensors: Vec<Memory>,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -73,6 +78,8 @@ impl Carry for Episode {
         self.task.slots(visit);
         self.commands.slots(visit);
         self.last_action.slots(visit);
+        self.draws.slots(visit);
+        self.sensors.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);
     }
@@ -396,9 +403,23 @@ impl<'a> World<'a> {
         self.control_dt
     }
 
-    /// A parameter's value as it is when the kernel runs, by its dotted key.
+    /// A parameter's value in this world as it is when the kernel runs, by its dotted key.
     pub fn param(&self, key: &str) -> Var {
         self.recording.param(key)
+    }
+
+    /// What the entry `randomize.NAME` drew in this world, as many numbers as it draws: a privileged observation, or a
+    /// number of the task's own.
+    pub fn randomized(&self, name: &str) -> &[Var] {
+        let randomization = &self.recording.spec.randomization;
+        match randomization.draws_of(name) {
+            Some(range) => &self.episode.draws[range],
+            None => {
+                let error = unknown("randomization", name, randomization.names());
+                self.recording.fault(error);
+                &[]
+            }
+        }
     }
 }
 

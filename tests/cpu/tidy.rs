@@ -16,10 +16,10 @@ const ARROWS: &[(&str, &str)] = &[
     ("scene", "error trace math"),
     ("model", "error trace math scene"),
     ("rigid", "error trace math scene model"),
-    ("tasks", "error trace math scene model rigid"),
+    ("randomize", "error trace math scene model rigid"),
     ("gpu", "error trace"),
     ("particles", "error trace math scene model rigid gpu"),
-    ("randomize", "error trace math scene model rigid gpu"),
+    ("tasks", "error trace math scene model rigid randomize"),
     ("render", "error trace math scene model rigid gpu"),
     (
         "env",

@@ -1,0 +1,352 @@
+//! From the tables `[randomize.NAME]` of a configuration to entries.
+//!
+//! | key in `[randomize.NAME]` | meaning |
+//! |---|---|
+//! | `field` | what changes, one of [`fields`](super::fields); without it the draw is a number for others to read |
+//! | `names` | a name or a list of names of bodies, joints, geoms, …; `*` is any characters, `?` one; all if not given |
+//! | `components` | a component or a list of components of each row (x, y, z are 0, 1, 2); all if not given |
+//! | `scale.FAMILY`, `add.FAMILY`, `set.FAMILY` | what a draw does, and from which distribution (without `field`: `FAMILY`) |
+//! | `timing` | `"startup"`, `"reset"` (if not given), `"interval"` (with `interval`, s), `"step"` |
+//! | `per` | a draw for each `"number"` (if not given), for each `"element"`, or one for the `"world"` |
+//! | `group` | entries of one group share their uniform numbers |
+//! | `probability` | of making a draw that is due |
+//! | `decay` | rate at which the draw decays between draws, towards what changes nothing, 1/s |
+//! | `optional` | whether it may find nothing to change |
+//!
+//! | family | arguments |
+//! |---|---|
+//! | `constant` | value |
+//! | `uniform`, `log_uniform` | `[low, high]` |
+//! | `normal` | `[mean, deviation]` |
+//! | `truncated_normal` | `[mean, deviation, low, high]` |
+//! | `exponential` | rate |
+//! | `categorical` | `[values…]` or `[[values…], [weights…]]` |
+//!
+//! An argument, `probability` or `decay` may be the name of another entry, which stands further up: its draw is meant.
+
+use toml::{Table, Value};
+
+use super::distribution::{Argument, Distribution, Family};
+use super::entry::{Entry, Operation, Per, Timing};
+use crate::error::{Error, Result, near_matches};
+
+/// The keys of an entry beside its distribution.
+const KEYS: [&str; 10] = [
+    "field",
+    "names",
+    "components",
+    "timing",
+    "interval",
+    "per",
+    "group",
+    "probability",
+    "decay",
+    "optional",
+];
+
+/// Adds the entries of the table `randomize` to those that a task declares, or changes these where they have the same
+/// name.
+///
+/// # Errors
+/// An unknown key or name (the hint names close ones), a value of the wrong type, an entry without a distribution.
+pub fn configure(entries: &mut Vec<Entry>, table: &Table) -> Result<()> {
+    for (name, value) in table {
+        let place = |error: Error| error.context(format!("randomize.{name}"));
+        let Value::Table(table) = value else {
+            let error = Error::invalid(format!("`{value}` is no table"));
+            return Err(place(
+                error.hint(format!("write [randomize.{name}] and its keys below")),
+            ));
+        };
+        match entries.iter_mut().find(|entry| entry.name == *name) {
+            Some(entry) => update(entry, table).map_err(place)?,
+            None => entries.push(read(name, table).map_err(place)?),
+        }
+    }
+    Ok(())
+}
+
+/// An entry of its own.
+fn read(name: &str, table: &Table) -> Result<Entry> {
+    if name.is_empty() || name.contains(['.', '[', ']', '=']) {
+        return Err(Error::invalid(
+            "a name has no dots, brackets or equals signs",
+        ));
+    }
+    let mut entry = match table.get("field") {
+        Some(_) => Entry::set(name, ""),
+        None => Entry::free(name),
+    };
+    entry.distribution.arguments.clear();
+    update(&mut entry, table)?;
+    if entry.distribution.arguments.is_empty() {
+        let example = match entry.field {
+            Some(_) => "scale.uniform = [0.8, 1.2]",
+            None => "uniform = [0.8, 1.2]",
+        };
+        return Err(Error::invalid("no distribution").hint(format!("say which, as in {example}")));
+    }
+    Ok(entry)
+}
+
+fn update(entry: &mut Entry, table: &Table) -> Result<()> {
+    let mut seconds = None;
+    let mut timing = None;
+    // The field first: what a distribution may stand under depends on it.
+    if let Some(field) = table.get("field") {
+        entry.field = Some(text("field", field)?);
+    }
+    for (key, value) in table {
+        let place = |error: Error| error.context(format!("`{key}`"));
+        match key.as_str() {
+            "field" => {}
+            "names" => entry.names = list(value, |name| text(key, name))?,
+            "components" => entry.components = list(value, |number| index(key, number))?,
+            "timing" => timing = Some(text(key, value)?),
+            "interval" => seconds = Some(positive(key, value)?),
+            "per" => entry.per = choice(key, value, &Per::ALL)?,
+            "group" => entry.group = Some(text(key, value)?),
+            "probability" => entry.probability = Some(argument(value).map_err(place)?),
+            "decay" => entry.decay = Some(argument(value).map_err(place)?),
+            "optional" => {
+                entry.optional = value
+                    .as_bool()
+                    .ok_or_else(|| wrong(key, value, "it is true or false"))?;
+            }
+            operation if Operation::ALL.iter().any(|(name, _)| *name == operation) => {
+                if entry.field.is_none() {
+                    return Err(Error::invalid(format!("`{key}` without a field"))
+                        .hint("say what changes with `field`, or leave out the operation"));
+                }
+                let families = value
+                    .as_table()
+                    .filter(|families| families.len() == 1)
+                    .ok_or_else(|| {
+                        wrong(
+                            key,
+                            value,
+                            "it takes one distribution, as in scale.uniform = [0.8, 1.2]",
+                        )
+                    })?;
+                entry.operation = Operation::ALL[Operation::ALL
+                    .iter()
+                    .position(|(name, _)| *name == operation)
+                    .unwrap_or(0)]
+                .1;
+                let (family, numbers) = families
+                    .iter()
+                    .next()
+                    .map_or(("", value), |(f, n)| (f.as_str(), n));
+                entry.distribution = distribution(family, numbers)?;
+            }
+            family
+                if entry.field.is_none() && Family::ALL.iter().any(|(name, _)| *name == family) =>
+            {
+                entry.distribution = distribution(family, value)?;
+            }
+            other => return Err(unknown_key(other)),
+        }
+    }
+    entry.timing = match (timing.as_deref(), seconds) {
+        (None, None) => entry.timing,
+        (Some("interval") | None, Some(seconds)) => Timing::Interval(seconds),
+        (Some("interval"), None) => {
+            return Err(Error::invalid("timing = \"interval\" without `interval`")
+                .hint("say after how many seconds, as in interval = 10.0"));
+        }
+        (Some(other), Some(_)) if TIMINGS.iter().any(|(name, _)| *name == other) => {
+            return Err(
+                Error::invalid(format!("`interval` with timing = \"{other}\""))
+                    .hint("it goes with timing = \"interval\""),
+            );
+        }
+        (Some(other), _) => named("timing", other, &TIMINGS)?,
+    };
+    Ok(())
+}
+
+/// The timings that need no further number.
+const TIMINGS: [(&str, Timing); 3] = [
+    ("startup", Timing::Startup),
+    ("reset", Timing::Reset),
+    ("step", Timing::Step),
+];
+
+fn distribution(family: &str, value: &Value) -> Result<Distribution> {
+    let family = named("distribution", family, &Family::ALL)?;
+    let place = |error: Error| error.context(format!("`{}`", family.name()));
+    let arguments = match value {
+        Value::Array(items) if family == Family::Categorical => {
+            let lists: Option<Vec<&Vec<Value>>> = items.iter().map(Value::as_array).collect();
+            match lists.as_deref() {
+                Some([values, weights]) => {
+                    values.iter().chain(weights.iter()).map(argument).collect()
+                }
+                _ => {
+                    let values: Result<Vec<Argument>> = items.iter().map(argument).collect();
+                    let equal = vec![Argument::Number(1.0); items.len()];
+                    values.map(|values| [values, equal].concat())
+                }
+            }
+        }
+        Value::Array(items) => items.iter().map(argument).collect(),
+        single => argument(single).map(|argument| vec![argument]),
+    };
+    arguments
+        .and_then(|arguments| Distribution::new(family, arguments))
+        .map_err(place)
+}
+
+fn argument(value: &Value) -> Result<Argument> {
+    match value {
+        Value::Float(number) => Ok(Argument::Number(*number)),
+        Value::Integer(number) => Ok(Argument::Number(*number as f64)),
+        Value::String(name) => Ok(Argument::Drawn(name.clone())),
+        other => Err(Error::invalid(format!("`{other}` is no number"))
+            .hint("or the name of another entry, in quotes")),
+    }
+}
+
+/// One thing, or a list of them.
+fn list<T>(value: &Value, read: impl Fn(&Value) -> Result<T>) -> Result<Vec<T>> {
+    match value {
+        Value::Array(items) => items.iter().map(read).collect(),
+        single => Ok(vec![read(single)?]),
+    }
+}
+
+fn text(key: &str, value: &Value) -> Result<String> {
+    let text = value.as_str().map(String::from);
+    text.ok_or_else(|| wrong(key, value, "it takes a text in quotes"))
+}
+
+fn index(key: &str, value: &Value) -> Result<usize> {
+    let index = value
+        .as_integer()
+        .and_then(|index| usize::try_from(index).ok());
+    index.ok_or_else(|| wrong(key, value, "it takes whole numbers from 0"))
+}
+
+fn positive(key: &str, value: &Value) -> Result<f64> {
+    let number = value
+        .as_float()
+        .or(value.as_integer().map(|number| number as f64));
+    let number = number.filter(|number| number.is_finite() && *number > 0.0);
+    number.ok_or_else(|| wrong(key, value, "it takes a positive number"))
+}
+
+fn choice<T: Copy>(key: &str, value: &Value, all: &[(&str, T)]) -> Result<T> {
+    named(key, &text(key, value)?, all)
+}
+
+fn named<T: Copy>(what: &str, name: &str, all: &[(&str, T)]) -> Result<T> {
+    let found = all.iter().find(|(known, _)| *known == name);
+    found.map(|(_, value)| *value).ok_or_else(|| {
+        let mut known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+        if what == "timing" {
+            known.push("interval");
+        }
+        Error::invalid(format!("unknown {what} `{name}`"))
+            .hint(format!("it is one of {}", known.join(", ")))
+    })
+}
+
+fn wrong(key: &str, value: &Value, hint: &str) -> Error {
+    Error::invalid(format!("`{key}` is {value}")).hint(hint)
+}
+
+fn unknown_key(key: &str) -> Error {
+    let operations = Operation::ALL.iter().map(|(name, _)| *name);
+    let families = Family::ALL.iter().map(|(name, _)| *name);
+    let known: Vec<&str> = KEYS.into_iter().chain(operations).chain(families).collect();
+    let error = Error::invalid(format!("unknown key `{key}`"));
+    match near_matches(key, known.iter().copied()).as_slice() {
+        [] => error.hint(format!("known: {}", known.join(", "))),
+        close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(text: &str) -> Result<Vec<Entry>> {
+        let mut entries = vec![
+            Entry::scale("mass", "body_mass")
+                .uniform(0.5, 1.5)
+                .expect("is right"),
+        ];
+        configure(&mut entries, &text.parse::<Table>().expect("is TOML"))?;
+        Ok(entries)
+    }
+
+    #[test]
+    fn a_table_becomes_an_entry() {
+        let text = "[rate]\nlog_uniform = [0.001, 0.1]\n[push]\nfield = \"xfrc_applied\"\nnames = [\"trunk\", \"*_calf\"]\n\
+                    components = [0, 1]\nset.normal = [0, 3]\ntiming = \"step\"\nprobability = \"rate\"\ndecay = 0.1\n\
+                    [mass]\nscale.uniform = [0.9, 1.1]\ntiming = \"interval\"\ninterval = 2\n";
+        let entries = entries(text).unwrap();
+        assert_eq!(entries.len(), 3);
+        assert_eq!(entries[0].timing, Timing::Interval(2.0));
+        assert_eq!(
+            entries[0].parameters(),
+            [
+                ("randomize.mass.scale.uniform[0]".into(), 0.9),
+                ("randomize.mass.scale.uniform[1]".into(), 1.1),
+                ("randomize.mass.interval".into(), 2.0)
+            ]
+        );
+        assert_eq!(entries[1].field, None);
+        let push = &entries[2];
+        assert_eq!(
+            (push.names.len(), push.components.as_slice()),
+            (2, [0, 1].as_slice())
+        );
+        assert_eq!(push.probability, Some(Argument::Drawn("rate".into())));
+        assert_eq!(push.parameters()[2], ("randomize.push.decay".into(), 0.1));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_on_one_line() {
+        let cases = [
+            (
+                "[x]\nfield = \"body_mass\"",
+                "randomize.x: no distribution (say which, as in scale.uniform = [0.8, 1.2])",
+            ),
+            (
+                "[x]\nfield = \"body_mass\"\nscale.unifrom = [1, 2]",
+                "randomize.x: unknown distribution `unifrom` (it is one of constant, uniform",
+            ),
+            (
+                "[x]\nfeild = \"a\"\nuniform = [0, 1]",
+                "randomize.x: unknown key `feild` (did you mean `field`?)",
+            ),
+            (
+                "[x]\nscale.uniform = [0, 1]",
+                "randomize.x: `scale` without a field",
+            ),
+            (
+                "[x]\nuniform = [0, 1]\ntiming = \"never\"",
+                "randomize.x: unknown timing `never` (it is one of startup, reset, step, interval)",
+            ),
+            (
+                "[x]\nuniform = [0, 1]\ntiming = \"interval\"",
+                "without `interval`",
+            ),
+            (
+                "[x]\nuniform = [0, 1]\ninterval = 0",
+                "`interval` is 0 (it takes a positive number)",
+            ),
+            (
+                "[x]\nuniform = [0, true]",
+                "randomize.x: `uniform`: `true` is no number",
+            ),
+            ("x = 1", "randomize.x: `1` is no table"),
+            ("[\"a.b\"]\nuniform = [0, 1]", "a name has no dots"),
+        ];
+        for (text, expected) in cases {
+            let error = entries(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}
