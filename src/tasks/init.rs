@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::recording::Recording;
 use crate::error::Error;
-use crate::math::Rng;
+use crate::math::{Quat, Rng, Vec3};
 use crate::rigid::State;
 use crate::trace::Var;
 
@@ -25,7 +25,7 @@ impl Init {
         }
     }
 
-    /// Starts from a keyframe of the model.
+    /// Starts from a keyframe of the model: its positions, velocities and activations, and where it puts mocap bodies.
     pub fn keyframe(&mut self, name: &str) {
         let model = &self.recording.model;
         match model.key_names.id(name) {
@@ -35,6 +35,9 @@ impl Init {
                 self.state.qpos = values(&model.key_qpos[id]);
                 self.state.qvel = values(&model.key_qvel[id]);
                 self.state.act = values(&model.key_act[id]);
+                let (mpos, mquat) = (&model.key_mpos[id], &model.key_mquat[id]);
+                self.state.mocap_pos = mpos.iter().map(|&pos| Vec3::constant(pos)).collect();
+                self.state.mocap_quat = mquat.iter().map(|&quat| Quat::constant(quat)).collect();
             }
             Err(error) => self.recording.fault(error),
         }

@@ -125,3 +125,56 @@ fn recorded_states_are_taken() {
     );
     assert!(last.contains("wrong.npz"), "{told}");
 }
+
+/// Contacts of convex shapes in which MuJoCo's iterations end early are measured, not excused: the states agree with what
+/// MuJoCo computes from ours.
+#[test]
+fn contacts_that_differ_are_explained() {
+    let folder = Folder::new("cli-parity-explained");
+    let model =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/convex_pile.xml");
+    let Some(report) = report(&folder, &[model.to_str().expect("a path in UTF-8")]) else {
+        return;
+    };
+    let explanation = &report["explanation"];
+    let count = |name: &str| explanation[name].as_u64().expect("a count");
+    assert!(count("states") > 20, "{report}");
+    assert_eq!(count("explained"), count("states"), "{report}");
+    assert_eq!(report["verdict"], "agrees", "{report}");
+}
+
+/// A contact that is none explains nothing.
+#[test]
+fn wrong_contacts_are_not_explained() {
+    let folder = Folder::new("cli-parity-wrong");
+    let model =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/convex_pile.xml");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (model, states, ours, out) = (
+        model.display().to_string(),
+        path("states.npz"),
+        path("ours.npz"),
+        path("out.npz"),
+    );
+    let asked = oracle::run("parity.py", &["states", &model, &states, "--states", "1"]);
+    if asked.is_none() {
+        return;
+    }
+    let array = |shape: &[usize], values: &[f64]| {
+        ndarray::ArrayD::from_shape_vec(shape.to_vec(), values.to_vec()).expect("it fits")
+    };
+    folder.write_arrays(
+        "ours.npz",
+        &[
+            ("state", array(&[1], &[0.0])),
+            ("ncon", array(&[1], &[1.0])),
+            ("geom", array(&[1, 1, 2], &[5.0, 6.0])),
+            ("dist", array(&[1, 1], &[-0.01])),
+            ("pos", array(&[1, 1, 3], &[0.0, 0.0, 1.0])),
+            ("normal", array(&[1, 1, 3], &[0.0, 0.0, 1.0])),
+            ("tangent", array(&[1, 1, 3], &[1.0, 0.0, 0.0])),
+        ],
+    );
+    let told = oracle::run("parity.py", &["explain", &model, &states, &ours, &out]);
+    assert_eq!(told.expect("it answered before")["explained"], 0);
+}

@@ -232,3 +232,45 @@ fn forces_accelerate_as_newton_says() {
         }
     }
 }
+
+/// Starts where a keyframe says, and observes a mocap body.
+struct Held;
+
+impl Task for Held {
+    fn spec(&self, _model: &Model, _config: &Table) -> Result<Spec> {
+        let spec = Spec::new(0.002, 10).reward("nothing", 0.0);
+        let spec = spec.observe("policy", "slide", 1);
+        Ok(spec
+            .observe("policy", "position", 3)
+            .observe("policy", "orientation", 4))
+    }
+
+    fn terms(&self, w: &World, _s: &TaskState, t: &mut Terms) {
+        let hand = w.link("hand");
+        t.observe("slide", [w.joint_position("slide")]);
+        t.observe("position", hand.position.to_array());
+        t.observe("orientation", hand.orientation.to_array());
+        t.reward("nothing", 0.0);
+    }
+
+    fn reset(&self, init: &mut Init, _s: &mut TaskState, _rng: &mut Rng) {
+        init.keyframe("held");
+    }
+}
+
+/// As `mj_resetDataKeyframe` does; a quaternion may have any length.
+#[test]
+fn keyframes_put_mocap_bodies() {
+    const MODEL: &str = r#"
+<mujoco model="held">
+  <worldbody>
+    <body name="hand" mocap="true" pos="1 2 3"><geom size="0.1" contype="0" conaffinity="0"/></body>
+    <body><joint name="slide" type="slide"/><geom size="0.1" contype="0" conaffinity="0"/></body>
+  </worldbody>
+  <keyframe><key name="held" qpos="0.25" mpos="0.5 -1 2" mquat="0 0 2 0"/></keyframe>
+</mujoco>"#;
+    let mut env = environment(Held, MODEL, 2);
+    let seen = env.reset(None).unwrap().policy().read().unwrap();
+    let expected = [0.25, 0.5, -1.0, 2.0, 0.0, 0.0, 1.0, 0.0];
+    assert_eq!(seen, expected.repeat(2));
+}

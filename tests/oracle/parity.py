@@ -1,6 +1,7 @@
 """What MuJoCo computes in states that models really reach, and the models that installed packages bring along.
 
     python parity.py states MODEL.xml OUT.npz [--states 1000] [--seed 0] [--from F.npz]
+    python parity.py explain MODEL.xml STATES.npz OURS.npz OUT.npz
     python parity.py packages [NAME]...
 
 `states` rolls the model out under random controls from perturbed starts, with MuJoCo's own step, and visits N states in
@@ -21,6 +22,23 @@ largest component for a position or a direction; the largest of four random draw
 precision can be expected to be much nearer.
 
 Prints one line of JSON.
+
+`explain` looks into states whose answers differ because contacts differ. OURS.npz holds, of K of the states in STATES.npz
+(which `states` wrote), state [K] and ncon [K], geom [K, C, 2], dist [K, C], pos [K, C, 3], normal [K, C, 3] and tangent
+[K, C, 3] of other contacts. For each pair of geoms whose contacts differ from MuJoCo's, it measures both against what a
+contact is. Along a unit normal n two convex shapes with centres c and supports h are apart by
+s(n) = n·(c₂ − c₁) − h₁(n) − h₂(n): every n is a bound, and the signed distance is the largest s. So a pair's contacts are
+right where their normal separates by the deepest one's distance and no other direction tried by more, and their points are
+in both shapes. What MuJoCo's are then:
+
+    shallow     its normal separates less: there is a nearer way out, and its iterations ended before it
+    off         its normal separates as much, but its points or its distance are not those of that normal
+    missed      it has none, where the signed distance is below the margin; or one where it is not
+    ambiguous   both are right: parallel sides, or several directions as good
+
+A state is explained where all pairs that differ are; there, MuJoCo is asked what follows from the other contacts, put in
+place of its own. OUT.npz holds explained [K] and the answers of `states` for these K. Printed are the pairs by kind, the
+largest difference of separations (m) and the largest distance of points off the surfaces (m) of MuJoCo's.
 
 `packages` prints {"mujoco": version, "packages": [{"name", "version", "root", "models": [{"path", "error"}]}]}: all MJCF
 files in the packages' folders, and why MuJoCo does not load one by itself (an include file, mostly).
@@ -149,8 +167,8 @@ def with_margins(model, change):
     return other
 
 
-def answers(model, states):
-    """What `mj_forward` gives in every state: arrays [S, n], and the contacts that push."""
+def answers(model, states, forward=lambda model, data, k: mujoco.mj_forward(model, data)):
+    """What `mj_forward`, or another function, gives in every state: arrays [S, n], and the contacts that push."""
     data = mujoco.MjData(model)
     names = {"xpos": 3 * model.nbody, "xquat": 4 * model.nbody, "qacc": model.nv, "sensordata": model.nsensordata}
     out = {name: np.zeros((len(states[0]), size)) for name, size in names.items()}
@@ -158,7 +176,7 @@ def answers(model, states):
     for k, (time, qpos, qvel, act, ctrl) in enumerate(zip(*states)):
         mujoco.mj_resetData(model, data)
         data.time, data.qpos[:], data.qvel[:], data.act[:], data.ctrl[:] = time[0], qpos, qvel, act, ctrl
-        mujoco.mj_forward(model, data)
+        forward(model, data, k)
         for name, array in out.items():
             array[k] = getattr(data, name).ravel()
         # Those within the gap are listed, and push nothing.
@@ -218,6 +236,197 @@ def states(args):
     print(json.dumps({"mujoco": mujoco.__version__, **counts}))
 
 
+# Contacts that differ by less are the same; and what the measures of a contact may be off by: for points, sides that are
+# parallel to a few 1e-6 count as parallel.
+SAME, EXACT, ON_SURFACE = 1e-11, 1e-9, 1e-6
+KINDS = ("shallow", "off", "missed", "ambiguous")
+
+
+class Shapes:
+    """Two convex geoms where they are."""
+
+    def __init__(self, model, data, geoms):
+        self.types = [mujoco.mjtGeom(model.geom_type[geom]) for geom in geoms]
+        self.sizes = [model.geom_size[geom] for geom in geoms]
+        self.centres = [data.geom_xpos[geom] for geom in geoms]
+        self.frames = [data.geom_xmat[geom].reshape(3, 3) for geom in geoms]
+
+    def are_convex(self):
+        solid = ("SPHERE", "CAPSULE", "CYLINDER", "ELLIPSOID", "BOX")
+        return all(kind.name.removeprefix("mjGEOM_") in solid for kind in self.types)
+
+    def support(self, which, normals):
+        """How far a geom extends from its centre along unit normals [n, 3]."""
+        (x, y, z), kind = self.sizes[which], self.types[which]
+        along = np.abs(normals @ self.frames[which])
+        match kind:
+            case mujoco.mjtGeom.mjGEOM_SPHERE:
+                return np.full(len(normals), x)
+            case mujoco.mjtGeom.mjGEOM_CAPSULE:
+                return x + y * along[:, 2]
+            case mujoco.mjtGeom.mjGEOM_CYLINDER:
+                return x * np.hypot(along[:, 0], along[:, 1]) + y * along[:, 2]
+            case mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+                return np.linalg.norm(along * (x, y, z), axis=1)
+            case _:
+                return along @ (x, y, z)
+
+    def outside(self, which, points):
+        """By how much the outermost of points [n, 3] is outside of a geom; not more than zero inside."""
+        size, kind = self.sizes[which], self.types[which]
+        x, y, z = size
+        local = (points - self.centres[which]) @ self.frames[which]
+        match kind:
+            case mujoco.mjtGeom.mjGEOM_SPHERE:
+                out = np.linalg.norm(local, axis=1) - x
+            case mujoco.mjtGeom.mjGEOM_CAPSULE:
+                local[:, 2] -= np.clip(local[:, 2], -y, y)
+                out = np.linalg.norm(local, axis=1) - x
+            case mujoco.mjtGeom.mjGEOM_CYLINDER:
+                out = np.maximum(np.hypot(local[:, 0], local[:, 1]) - x, np.abs(local[:, 2]) - y)
+            case mujoco.mjtGeom.mjGEOM_ELLIPSOID:
+                out = (np.linalg.norm(local / size, axis=1) - 1) * size.min()
+            case _:
+                out = (np.abs(local) - size).max(axis=1)
+        return out.max(initial=-np.inf)
+
+    def separation(self, normals):
+        """s of unit normals [n, 3]."""
+        apart = self.centres[1] - self.centres[0]
+        return normals @ apart - self.support(0, normals) - self.support(1, normals)
+
+    def furthest(self, around):
+        """The largest s of directions evenly spread, and of others ever nearer around some."""
+        count = 2000
+        index = np.arange(count)
+        z = 1 - (2 * index + 1) / count
+        turn = np.pi * (1 + 5**0.5) * index
+        radius = np.sqrt(1 - z * z)
+        spread = np.stack([radius * np.cos(turn), radius * np.sin(turn), z], axis=1)
+        near = [normal + 10.0 ** -(index % 8)[:, None] * spread for normal in around]
+        tried = np.concatenate([spread, *near])
+        return self.separation(tried / np.linalg.norm(tried, axis=1, keepdims=True)).max()
+
+    def fault(self, dist, pos, normal):
+        """How much contacts are none: their separation's excess over the deepest distance, and points outside."""
+        reach = self.separation(normal)
+        half = 0.5 * dist[:, None] * normal
+        off = max(self.outside(0, pos - half), self.outside(1, pos + half))
+        length = np.abs(np.linalg.norm(normal, axis=1) - 1).max()
+        return reach.max(), max(abs(dist.min() - reach.max()), (reach - dist).max(), length), off
+
+
+def judged(shapes, ours, theirs, margin):
+    """What MuJoCo's contacts of a pair (dist, pos, normal) are beside other ones, and by how much; none if those are wrong."""
+    if not shapes.are_convex():
+        return None
+    around = np.concatenate([ours[2], theirs[2]])
+    best = shapes.furthest(around)
+    if not len(ours[0]):
+        return ("missed", best - margin, 0.0) if best >= margin - EXACT else None
+    reach, fault, off = shapes.fault(*ours)
+    if fault > EXACT or off > ON_SURFACE or best > reach + EXACT:
+        return None
+    if not len(theirs[0]):
+        return "missed", margin - reach, 0.0
+    their_reach, their_fault, their_off = shapes.fault(*theirs)
+    if their_reach < reach - EXACT:
+        return "shallow", reach - their_reach, max(their_off, 0.0)
+    if max(their_fault, their_off) > EXACT:
+        return "off", their_fault, max(their_off, 0.0)
+    return "ambiguous", abs(reach - their_reach), 0.0
+
+
+def replaced(model, data, others):
+    """Puts other contacts in place of the present ones that differ from them; what each pair that does is, or none where
+    that is not known."""
+    found = []
+    present = [(tuple(c.geom), i) for i, c in enumerate(data.contact) if c.exclude == 0]
+    wanted = [tuple(geom) for geom in others["geom"].astype(int)]
+    for pair in sorted({geoms for geoms, _ in present} | set(wanted)):
+        rows = [i for i, geoms in enumerate(wanted) if geoms == pair]
+        mine = [i for geoms, i in present if geoms == pair]
+        ours = [others[name][rows] for name in ("dist", "pos", "normal")]
+        theirs = [np.array([data.contact[i].dist for i in mine])]
+        theirs += [np.array([part(data.contact[i]) for i in mine]).reshape(-1, 3) for part in (lambda c: c.pos, lambda c: c.frame[:3])]
+        # Nearest first.
+        order = []
+        for at in ours[1]:
+            left = [k for k in range(len(mine)) if k not in order]
+            order += sorted(left, key=lambda k: np.linalg.norm(theirs[1][k] - at))[:1]
+        if len(rows) == len(mine) and all(np.abs(a - b[order]).max(initial=0) <= SAME for a, b in zip(ours, theirs)):
+            continue
+        margin = data.contact[mine[0]].includemargin if mine else 0.0
+        kind = judged(Shapes(model, data, pair), ours, theirs, margin)
+        is_close = len(rows) == len(mine) and all(np.abs(a - b[order]).max() <= 1e-8 for a, b in zip(ours, theirs))
+        if kind is None and is_close:
+            continue
+        if not mine:
+            # Nothing tells the parameters of a contact that is not there.
+            kind = None
+        found.append(kind)
+        if kind is None:
+            continue
+        for k, row in enumerate(rows):
+            if k >= len(order):
+                mujoco.mj_addContact(model, data, data.contact[mine[0]])
+            contact = data.contact[mine[order[k]] if k < len(order) else data.ncon - 1]
+            contact.dist, contact.pos = others["dist"][row], others["pos"][row]
+            normal, tangent = others["normal"][row], others["tangent"][row]
+            contact.frame = np.concatenate([normal, tangent, np.cross(normal, tangent)])
+        for k in set(range(len(mine))) - set(order):
+            data.contact[mine[k]].exclude = 1
+    return found
+
+
+def forward_with(model, data, others):
+    """`mj_forward` with other contacts; what `replaced` says."""
+    for stage in (
+        mujoco.mj_kinematics,
+        mujoco.mj_comPos,
+        mujoco.mj_camlight,
+        mujoco.mj_flex,
+        mujoco.mj_tendon,
+        mujoco.mj_makeM,
+        mujoco.mj_factorM,
+        mujoco.mj_collision,
+    ):
+        stage(model, data)
+    found = replaced(model, data, others)
+    for stage in (
+        mujoco.mj_makeConstraint,
+        mujoco.mj_island,
+        mujoco.mj_projectConstraint,
+        mujoco.mj_transmission,
+        mujoco.mj_sensorPos,
+    ):
+        stage(model, data)
+    mujoco.mj_forwardSkip(model, data, mujoco.mjtStage.mjSTAGE_POS, 0)
+    return found
+
+
+def explain(args):
+    model = load(args.model)
+    converged(model)
+    with np.load(args.inputs) as file, np.load(args.ours) as other:
+        rows = other["state"].astype(int)
+        states = [file[name][rows] for name in ("time", "qpos", "qvel", "act", "ctrl")]
+        others = {name: other[name] for name in ("ncon", "geom", "dist", "pos", "normal", "tangent")}
+    found = []
+
+    def forward(model, data, k):
+        of_state = {name: array[k][: int(others["ncon"][k])] for name, array in others.items() if name != "ncon"}
+        found.append(forward_with(model, data, of_state))
+
+    out, contacts, _ = answers(model, [states[0][:, None], *states[1:]], forward)
+    explained = [bool(kinds) and all(kind is not None for kind in kinds) for kinds in found]
+    np.savez(args.out, explained=np.array(explained, dtype=np.float64), **out, **padded(contacts))
+    kinds = [kind for kinds in found for kind in kinds if kind is not None]
+    counts = {name: sum(kind[0] == name for kind in kinds) for name in KINDS}
+    largest = {"separation": max((kind[1] for kind in kinds), default=0.0), "surface": max((kind[2] for kind in kinds), default=0.0)}
+    print(json.dumps({"explained": sum(explained), **counts, **largest}))
+
+
 def load_error(path):
     """Why MuJoCo does not load the file, or none."""
     try:
@@ -257,6 +466,10 @@ def main():
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--from", dest="source")
     one.set_defaults(run=states)
+    why = commands.add_parser("explain")
+    for name in ("model", "inputs", "ours", "out"):
+        why.add_argument(name)
+    why.set_defaults(run=explain)
     many = commands.add_parser("packages")
     many.add_argument("names", nargs="*", default=["gymnasium", "dm_control"])
     many.set_defaults(run=packages)

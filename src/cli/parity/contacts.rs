@@ -1,6 +1,6 @@
 //! Contacts, which come in any number and order: paired with MuJoCo's before they are compared.
 
-use crate::cli::npz::{Archive, Extent};
+use crate::cli::npz::{Archive, Arrays, Extent};
 use crate::error::Result;
 
 /// Numbers of a contact: distance, position, normal.
@@ -12,10 +12,12 @@ pub(super) struct Touch {
     /// In MuJoCo's order: the normal points from the first to the second.
     geoms: [usize; 2],
     numbers: [f64; NUMBERS],
+    /// The second axis of the frame: it is MuJoCo's where the normal is, and is not compared.
+    tangent: [f64; 3],
 }
 
 impl Touch {
-    /// A contact of two geoms; `numbers` are distance, position and normal.
+    /// A contact of two geoms; `numbers` are distance, position, normal and tangent.
     ///
     /// # Panics
     /// When they are not as many.
@@ -23,8 +25,11 @@ impl Touch {
         let mut touch = Self {
             geoms,
             numbers: [0.0; NUMBERS],
+            tangent: [0.0; 3],
         };
+        let (numbers, tangent) = numbers.split_at(NUMBERS);
         touch.numbers.copy_from_slice(numbers);
+        touch.tangent.copy_from_slice(tangent);
         touch
     }
 
@@ -57,6 +62,7 @@ pub(super) fn read(archive: &mut Archive, states: usize, suffix: &str) -> Result
         Touch {
             geoms: [geom[[state, i, 0]] as usize, geom[[state, i, 1]] as usize],
             numbers,
+            tangent: [0.0; 3],
         }
     };
     let of_state = |state: usize| {
@@ -64,6 +70,34 @@ pub(super) fn read(archive: &mut Archive, states: usize, suffix: &str) -> Result
         (0..count).map(|i| touch(state, i)).collect()
     };
     Ok((0..states).map(of_state).collect())
+}
+
+/// Adds the contacts of states to an archive, padded to the largest number `C` of them: `ncon`, `geom`, `dist`, `pos`,
+/// `normal` and `tangent`.
+pub(super) fn add(arrays: &mut Arrays<'_>, states: &[&Vec<Touch>]) -> Result<()> {
+    let capacity = states.iter().map(|touches| touches.len()).max();
+    let capacity = capacity.unwrap_or(0).max(1);
+    let counts = states.iter().map(|touches| touches.len() as f64);
+    arrays.add("ncon", &[states.len()], counts.collect())?;
+    let mut array = |name: &str, size: usize, numbers: &dyn Fn(&Touch) -> Vec<f64>| {
+        let mut values = Vec::new();
+        for touches in states {
+            values.extend(touches.iter().flat_map(numbers));
+            let missing = (capacity - touches.len()) * size;
+            values.resize(values.len() + missing, 0.0);
+        }
+        match size {
+            1 => arrays.add(name, &[states.len(), capacity], values),
+            _ => arrays.add(name, &[states.len(), capacity, size], values),
+        }
+    };
+    array("geom", 2, &|touch| {
+        touch.geoms.map(|geom| geom as f64).to_vec()
+    })?;
+    array("dist", 1, &|touch| touch.numbers[..1].to_vec())?;
+    array("pos", 3, &|touch| touch.numbers[1..4].to_vec())?;
+    array("normal", 3, &|touch| touch.numbers[4..].to_vec())?;
+    array("tangent", 3, &|touch| touch.tangent.to_vec())
 }
 
 /// The numbers of all contacts of a state, each beside those of the nearest one of the same geoms. A state in which other
@@ -93,7 +127,8 @@ mod tests {
 
     #[test]
     fn contacts_are_paired_by_geoms_and_place() {
-        let at = |geoms, x: f64| Touch::new(geoms, &[-0.1, x, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        let at =
+            |geoms, x: f64| Touch::new(geoms, &[-0.1, x, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
         let ours = [at([0, 2], 5.0), at([0, 1], 1.001), at([0, 1], 0.001)];
         let theirs = [at([0, 1], 0.0), at([0, 1], 1.0), at([0, 2], 5.0)];
         let (found, expected) = matched(&ours, &theirs);

@@ -5,24 +5,24 @@
 //! precision and on the device in single. The measure is `|Δ|∞ / max(1, |reference|∞)` per state and stage.
 
 mod contacts;
+mod explain;
+mod reference;
 mod stages;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
-use super::npz::{Archive, Extent};
 use super::oracle;
 use super::output::{self, note, say};
-use super::subject::{self, ModelFile, Subject};
+use super::subject::{self, Subject};
 use crate::error::Result;
-use crate::model::Model;
 use crate::tasks::Registry;
-use contacts::Touch;
-use stages::{Computed, Inputs, Numbers, Stages};
+use explain::Explanation;
+use reference::Reference;
+use stages::Stages;
 
 /// Compare every stage of the physics with MuJoCo's
 ///
@@ -35,6 +35,11 @@ use stages::{Computed, Inputs, Numbers, Stages};
 /// Beside them stands how far MuJoCo's own answers move when all numbers of the state and the model are off by the
 /// rounding of single precision. A model whose figures on the GPU are above the bounds, but not above five times these,
 /// is ill-conditioned: it agrees as far as single precision can.
+///
+/// Where contacts of convex shapes differ, both are measured: a pair's contacts are right where their points are in both
+/// shapes, and no other direction separates the shapes by more than their distance. MuJoCo's iterations end before that in
+/// some states. A state in which ours are right is held against what MuJoCo computes from them, and it is told how many
+/// there are, and how far off MuJoCo's own contacts were.
 ///
 /// --from takes the states from a recording (.npz): qpos [T,N,nq] and qvel [T,N,nv], and act and ctrl where it has them;
 /// without ctrl, controls are random. `rollout --out` and `eval --record` write such files, and for states that MuJoCo
@@ -121,6 +126,8 @@ struct Report {
     /// States in which a contact begins at a distance that equals its margin: MuJoCo's own rounding decides whether it
     /// pushes, and either of its answers is right.
     undecided: usize,
+    /// States whose contacts differ from MuJoCo's, where they do.
+    explanation: Option<Explanation>,
     /// Operations of the kernel with all stages.
     operations: usize,
     /// States whose constraint solver did not converge: on the host, on the GPU.
@@ -185,11 +192,14 @@ fn compare(
     let model = subject.model();
     let stages = Stages::record(model)?;
     let file = subject.model_file()?;
-    let reference = Reference::ask(&file, model, arguments)?;
+    let mut reference = Reference::ask(&file, model, arguments)?;
     let host = (arguments.backend != Place::Gpu).then(|| stages.on_host(&reference.inputs));
     let gpu = context
         .map(|context| stages.on_device(context, &reference.inputs))
         .transpose()?;
+    if let Some(host) = &host {
+        reference.explain(&file, model, host)?;
+    }
     let unconverged =
         [&host, &gpu].map(|computed| computed.as_ref().map(|computed| computed.unconverged));
     let [host, gpu] =
@@ -208,6 +218,7 @@ fn compare(
         states: reference.inputs.states,
         in_contact: reference.in_contact,
         undecided: reference.undecided,
+        explanation: reference.explanation,
         operations: stages.operations(),
         unconverged,
         verdict: Verdict::of(&comparisons),
@@ -215,178 +226,7 @@ fn compare(
     })
 }
 
-/// What MuJoCo computes.
-struct Reference {
-    mujoco: String,
-    in_contact: usize,
-    undecided: usize,
-    inputs: Inputs,
-    /// Its answer; where some states are undecided, also those with and without the contacts in question.
-    answers: Vec<Answer>,
-    /// `[state]` How far its answers move by the rounding of single precision, by stage.
-    moves: Vec<(&'static str, Vec<f64>)>,
-}
-
-/// One answer to every state.
-struct Answer {
-    stages: Vec<(&'static str, Numbers)>,
-    contacts: Vec<Vec<Touch>>,
-}
-
-/// The arrays of an answer, without their suffix.
-const NUMBERS: [&str; 4] = ["xpos", "xquat", "qacc", "sensordata"];
-const CONTACTS: [&str; 5] = ["ncon", "geom", "dist", "pos", "normal"];
-const INPUTS: [&str; 5] = ["time", "qpos", "qvel", "act", "ctrl"];
-const MOVES: [&str; 2] = ["qacc", "sensordata"];
-
-impl Reference {
-    /// Asks MuJoCo, through a file in the temporary folder.
-    fn ask(model_file: &ModelFile, model: &Model, arguments: &Arguments) -> Result<Self> {
-        let path =
-            std::env::temp_dir().join(format!("manyworlds-parity-{}.npz", std::process::id()));
-        let mut command: Vec<std::ffi::OsString> = vec!["states".into()];
-        command.extend([model_file.path().into(), path.clone().into()]);
-        command.extend(["--states".into(), arguments.states.to_string().into()]);
-        command.extend(["--seed".into(), arguments.seed.to_string().into()]);
-        if let Some(recording) = &arguments.from {
-            command.extend(["--from".into(), recording.into()]);
-        }
-        let read = oracle::PARITY.run(&command).and_then(|summary| {
-            let count = |name: &str| summary[name].as_u64().unwrap_or(0) as usize;
-            let reference = Self::read(&path, model, count("undecided") > 0)?;
-            Ok(Self {
-                mujoco: summary["mujoco"].as_str().unwrap_or("unknown").to_owned(),
-                in_contact: count("in_contact"),
-                undecided: count("undecided"),
-                ..reference
-            })
-        });
-        let _ = std::fs::remove_file(&path);
-        read
-    }
-
-    fn read(path: &Path, model: &Model, has_alternatives: bool) -> Result<Self> {
-        let suffixes: &[&str] = match has_alternatives {
-            true => &["", "_without", "_with"],
-            false => &[""],
-        };
-        let mut known: Vec<String> = INPUTS.map(str::to_owned).to_vec();
-        known.extend(MOVES.map(|name| format!("{name}_moves")));
-        for suffix in suffixes {
-            let names = NUMBERS.iter().chain(&CONTACTS);
-            known.extend(names.map(|name| format!("{name}{suffix}")));
-        }
-        let known: Vec<&str> = known.iter().map(String::as_str).collect();
-        let mut archive = Archive::open(path, &known)?;
-        let time = archive.required("time", &[Extent::any("S")])?;
-        let states = time.len();
-        let by_state = Extent::exactly("S", states);
-        let moves = MOVES.map(|name| {
-            let array = archive.required(&format!("{name}_moves"), &[by_state])?;
-            Ok((name, array.iter().copied().collect()))
-        });
-        let moves: Vec<_> = moves.into_iter().collect::<Result<_>>()?;
-        let mut array = |name: &str, size: usize| {
-            archive.required(name, &[by_state, Extent::exactly("size", size)])
-        };
-        let mut columns = |name: &str, size: usize| -> Result<Vec<f64>> {
-            Ok(array(name, size)?.t().iter().copied().collect())
-        };
-        let inputs = Inputs {
-            states,
-            time: time.iter().copied().collect(),
-            qpos: columns("qpos", model.nq)?,
-            qvel: columns("qvel", model.nv)?,
-            act: columns("act", model.na)?,
-            ctrl: columns("ctrl", model.nu)?,
-        };
-        let mut answers = Vec::new();
-        for suffix in suffixes {
-            let mut stages = Vec::new();
-            for name in NUMBERS {
-                let size = match name {
-                    "xpos" => 3 * model.nbody,
-                    "xquat" => 4 * model.nbody,
-                    "qacc" => model.nv,
-                    _ => model.nsensordata,
-                };
-                let extents = [by_state, Extent::exactly("size", size)];
-                let array = archive.required(&format!("{name}{suffix}"), &extents)?;
-                stages.push((name, rows(&array)));
-            }
-            answers.push(Answer {
-                stages,
-                contacts: contacts::read(&mut archive, states, suffix)?,
-            });
-        }
-        Ok(Self {
-            mujoco: String::new(),
-            in_contact: 0,
-            undecided: 0,
-            inputs,
-            answers,
-            moves,
-        })
-    }
-
-    /// The errors of all stages. A state is held against the first of its answers that has as many contacts, between
-    /// the same geoms.
-    fn errors(&self, computed: &Computed) -> Vec<Errors> {
-        let states = 0..self.inputs.states;
-        let fits = |answer: &Answer, state: usize| {
-            let (found, _) = contacts::matched(&computed.contacts[state], &answer.contacts[state]);
-            found.iter().all(|number| number.is_finite())
-        };
-        let chosen = states.clone().map(|state| {
-            let fitting = self.answers.iter().find(|answer| fits(answer, state));
-            fitting.unwrap_or(&self.answers[0])
-        });
-        let chosen: Vec<&Answer> = chosen.collect();
-        let number = |stages: &[(&str, Numbers)], stage: &str, state: usize| {
-            let found = stages.iter().find(|(name, _)| *name == stage);
-            found.map_or(Vec::new(), |(_, numbers)| numbers[state].clone())
-        };
-        let of_stage = |stage: &&str| {
-            let of_state = |state: usize| match *stage {
-                "contacts" => {
-                    contacts::matched(&computed.contacts[state], &chosen[state].contacts[state])
-                }
-                stage => (
-                    number(&computed.stages, stage, state),
-                    number(&chosen[state].stages, stage, state),
-                ),
-            };
-            let (found, expected): (Numbers, Numbers) = states.clone().map(of_state).unzip();
-            Errors::between(&found, &expected)
-        };
-        STAGES.iter().map(of_stage).collect()
-    }
-
-    /// How far MuJoCo's own answers to a stage move.
-    fn moves(&self, stage: &str) -> Option<Errors> {
-        let found = self.moves.iter().find(|(name, _)| *name == stage);
-        found.map(|(_, moves)| Errors::of(moves.clone()))
-    }
-}
-
-fn rows(array: &ArrayD<f64>) -> Numbers {
-    array
-        .outer_iter()
-        .map(|row| row.iter().copied().collect())
-        .collect()
-}
-
 impl Errors {
-    /// The errors of `found` over all states, each relative to the largest number of the state if that is above 1.
-    fn between(found: &Numbers, expected: &Numbers) -> Self {
-        let pairs = found.iter().zip(expected);
-        Self::of(
-            pairs
-                .map(|(found, expected)| error(found, expected))
-                .collect(),
-        )
-    }
-
     /// The distribution of errors by state.
     fn of(mut errors: Vec<f64>) -> Self {
         errors.sort_by(f64::total_cmp);
@@ -502,6 +342,9 @@ impl Report {
                 self.undecided
             );
         }
+        if let Some(explanation) = &self.explanation {
+            note!("{}", explanation.words());
+        }
         for (place, unconverged) in ["host", "GPU"].iter().zip(self.unconverged) {
             if let Some(count @ 1..) = unconverged {
                 note!("warning: {place}: the constraint solver did not converge in {count} states");
@@ -538,11 +381,10 @@ mod tests {
         assert_eq!(error(&[0.2], &[0.1]), 0.1);
         assert_eq!(error(&[f64::NAN], &[0.0]), f64::INFINITY);
         assert_eq!(error(&[], &[0.0]), f64::INFINITY);
-        let found: Numbers = (0..100).map(|i| vec![f64::from(i) / 1000.0]).collect();
-        let errors = Errors::between(&found, &vec![vec![0.0]; 100]);
+        let errors = Errors::of((0..100).map(|i| f64::from(i) / 1000.0).collect());
         let expected = [Some(0.05), Some(0.099), Some(0.099)];
         assert_eq!([errors.median, errors.percentile_99, errors.max], expected);
-        let broken = Errors::between(&vec![vec![f64::NAN]], &vec![vec![0.0]]);
+        let broken = Errors::of(vec![error(&[f64::NAN], &[0.0])]);
         assert_eq!(broken.max, None);
         let verdict = |host| comparison(Some(host), None, None).verdict();
         assert_eq!([broken, errors].map(verdict), [Verdict::Differs; 2]);

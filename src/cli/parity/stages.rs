@@ -8,6 +8,9 @@ use crate::trace::{self, Bits, Field, Graph, HostMemory, Kind, Layout, Mask, sel
 
 use super::contacts::{NUMBERS, Touch};
 
+/// Numbers of a point: those of a contact, and the tangent of its frame.
+const POINT: usize = NUMBERS + 3;
+
 /// The states in which stages are computed, `[component][world]`.
 pub(super) struct Inputs {
     /// How many.
@@ -42,7 +45,7 @@ pub(super) struct Stages {
     outputs: Vec<(&'static str, Field)>,
     /// The geoms of each point where some may touch.
     geoms: Vec<[usize; 2]>,
-    /// `[point][NUMBERS]`
+    /// `[point][POINT]`
     touches: Field,
     /// `[point]` 1 where they do touch.
     included: Field,
@@ -67,7 +70,7 @@ impl Stages {
         let qacc = layout.field(floats, "qacc", model.nv);
         let sensordata = layout.field(floats, "sensordata", model.nsensordata);
         let points = rigid::contact_count(model);
-        let touches = layout.field(floats, "contacts", NUMBERS * points);
+        let touches = layout.field(floats, "contacts", POINT * points);
         let included = layout.field(bits, "included", points);
         let converged = layout.field(bits, "converged", 1);
         let mut geoms = Vec::new();
@@ -90,9 +93,10 @@ impl Stages {
             let sensed = rigid::sensordata(model, &parameters, &now, &applied, &out);
             sensordata.store_all(&sensed);
             for (i, contact) in out.contacts().iter().enumerate() {
-                let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
-                let numbers = [&[contact.distance][..], &pos, &normal].concat();
-                touches.slice(NUMBERS * i, NUMBERS).store_all(&numbers);
+                let [normal, tangent, _] = contact.frame.map(|axis| axis.to_array());
+                let pos = contact.pos.to_array();
+                let numbers = [&[contact.distance][..], &pos, &normal, &tangent].concat();
+                touches.slice(POINT * i, POINT).store_all(&numbers);
                 included.store_bits(i, flag(contact.included));
             }
             converged.store_bits(0, flag(out.converged));
@@ -218,7 +222,7 @@ impl Stages {
     ) -> Computed {
         let touches = rows(self.touches);
         let of_state = |(numbers, included): (&Vec<f64>, &Vec<u32>)| {
-            let points = numbers.chunks_exact(NUMBERS).zip(&self.geoms).zip(included);
+            let points = numbers.chunks_exact(POINT).zip(&self.geoms).zip(included);
             points
                 .filter(|(_, included)| **included != 0)
                 .map(|((numbers, geoms), _)| Touch::new(*geoms, numbers))

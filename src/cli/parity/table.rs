@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::explain::Explanation;
 use super::{Arguments, Comparison, Report, Verdict, figure};
 use crate::cli::oracle;
 use crate::cli::output::{self, Progress, say};
@@ -216,6 +217,7 @@ fn compared(report: &Report, left_out: Option<&str>) -> [String; CELLS] {
             report.undecided
         ));
     }
+    remarks.extend(report.explanation.as_ref().map(Explanation::words));
     remarks.extend(left_out.map(str::to_owned));
     let [qacc_median, qacc_99] = qacc;
     let [sensordata_median, sensordata_99] = sensordata;
@@ -389,7 +391,9 @@ fn render(groups: &[Group], mujoco: &str, arguments: &Arguments) -> String {
          (seed {}); the stages are {}. The measure is |Δ|∞ / max(1, |reference|∞) per state. A model agrees where the \
          host's (f64) maxima are at most 1e-8 and the GPU's (f32) medians and 99th percentiles at most 2e-5 and 1e-3; as \
          far as f32 can, where the GPU's are above, but at most {} times what MuJoCo's own answers move by when every number \
-         of state and model is off by the rounding of f32. A model has {} s to answer, and where that is too short, as long \
+         of state and model is off by the rounding of f32. Where contacts of convex shapes differ, both are measured by how far \
+         their normal separates the shapes and whether their points are on them; where ours are right, what MuJoCo \
+         computes from them counts. A model has {} s to answer, and where that is too short, as long \
          again on the host alone.\n",
         arguments.states,
         arguments.seed,
