@@ -89,14 +89,15 @@ impl Stages {
             qacc.store_all(&out.qacc);
             let sensed = rigid::sensordata(model, &parameters, &now, &applied, &out);
             sensordata.store_all(&sensed);
-            for (i, contact) in out.contacts().iter().enumerate() {
-                let (pos, normal) = (contact.pos.to_array(), contact.frame[0].to_array());
-                let numbers = [&[contact.distance][..], &pos, &normal].concat();
-                touches.slice(NUMBERS * i, NUMBERS).store_all(&numbers);
-                included.store_bits(i, flag(contact.included));
-            }
+            geoms = rigid::each_spot(model, &parameters, &out.kinematics, |which, spot| {
+                let (pos, normal) = (spot.pos.to_array(), spot.normal.to_array());
+                let numbers = [&[spot.distance][..], &pos, &normal].concat();
+                for (k, number) in numbers.into_iter().enumerate() {
+                    touches.store_at(which * NUMBERS as u32 + k as u32, number);
+                }
+                included.store_bits_at(which, flag(spot.included));
+            });
             converged.store_bits(0, flag(out.converged));
-            geoms = out.contacts().iter().map(|contact| contact.geoms).collect();
         });
         Ok(Self {
             graph,
