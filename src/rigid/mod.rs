@@ -44,6 +44,7 @@ mod subtree;
 mod touch;
 mod tree;
 mod velocity;
+mod weights;
 
 use crate::math::{Force, Motion, Vec3};
 use crate::model::Model;
@@ -69,6 +70,7 @@ pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
 pub use tree::check;
+pub use weights::inverse_weights;
 
 /// A substep's results.
 #[derive(Clone, Debug)]
