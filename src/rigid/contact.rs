@@ -10,6 +10,7 @@ use super::collision::{self, Candidate, Point, Shape};
 use super::cone::state_bits;
 use super::constraint::{Constraints, Law, Softness};
 use super::elliptic::Elliptic;
+use super::guest;
 use super::kinematics::Kinematics;
 
 /// The smallest coefficient of friction (`mjMINMU`).
@@ -182,7 +183,9 @@ pub(super) fn contacts(
         told(touch, at.origin[first], sum)
     });
     let grounded: Vec<Contact> = grounded.collect();
+    let listed = grounded.iter().map(|contact| guest::flag(contact.detected));
     Contacts {
+        detected: listed.fold(slots.detected, |sum, one| sum + one),
         pressing: pressing.collect(),
         on_ground: grounded.len(),
         all: grounded.into_iter().chain(between).collect(),
@@ -207,6 +210,8 @@ fn told(touch: &Touch, origin: Vec3, force: [Var; 6]) -> Contact {
 pub(super) struct Contacts {
     /// Every point where geoms may touch: with the static world first.
     pub all: Vec<Contact>,
+    /// How many of them MuJoCo lists.
+    pub detected: Bits,
     /// How many of them are with the static world.
     on_ground: usize,
     /// The contacts between links that have slots.

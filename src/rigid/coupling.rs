@@ -15,9 +15,13 @@
 //! which is symmetric and positive definite; a direction that does not push leaves a row of the identity, for F is zero
 //! there. Each direction costs one more solve on the same factorization.
 
-use crate::trace::Var;
+use crate::trace::{Bits, Var, repeat, select};
 
 use super::articulated::Response;
+
+/// Numbers in all directions' responses from which on a loop finds them: recorded one by one, each takes about 80
+/// operations for a degree of freedom.
+const LOOPED: usize = 400;
 
 /// A constraint between links, as it is at the moment.
 #[derive(Clone, Debug)]
@@ -105,7 +109,7 @@ pub(super) fn correct(
         .iter()
         .flat_map(|coupling| &coupling.jacobian)
         .collect();
-    let responses: Vec<Vec<Var>> = directions.iter().map(|row| respond(row).x).collect();
+    let responses = responses(&directions, respond);
     let count = directions.len();
     let mut compliance = vec![vec![Var::ZERO; count]; count];
     for i in 0..count {
@@ -159,6 +163,27 @@ pub(super) fn correct(
         }
     }
     x
+}
+
+/// `[directions][nv]` The response to a unit force along each direction.
+fn responses(directions: &[&Vec<Var>], respond: impl Fn(&[Var]) -> Response) -> Vec<Vec<Var>> {
+    let count = directions.len();
+    let nv = directions.first().map_or(0, |row| row.len());
+    if count * nv <= LOOPED {
+        return directions.iter().map(|row| respond(row).x).collect();
+    }
+    let start = vec![vec![Var::ZERO; nv]; count];
+    let one_more = |found: Vec<Vec<Var>>, which: Bits| {
+        let mut row = directions[0].clone();
+        for (k, other) in directions.iter().enumerate().skip(1) {
+            row = select(which.eq(k as u32), (*other).clone(), row);
+        }
+        let response = respond(&row).x;
+        let found = found.into_iter().enumerate();
+        let place = |(k, stands)| select(which.eq(k as u32), response.clone(), stands);
+        found.map(place).collect()
+    };
+    repeat(count as u32, start, |_| true.into(), one_more)
 }
 
 /// Scalar product that skips constant zeros.

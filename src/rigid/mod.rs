@@ -48,7 +48,7 @@ mod weights;
 
 use crate::math::{Force, Motion, Vec3};
 use crate::model::Model;
-use crate::trace::{Bits, Mask, Var, select, stage};
+use crate::trace::{Bits, Mask, Var, stage};
 
 use actuation::{Actuation, Lever};
 use articulated::JointBlocks;
@@ -62,6 +62,7 @@ use velocity::Velocity;
 pub use contact::{Contact, count as contact_count};
 pub use equality::Equality;
 pub use external::{PostConstraint, post_constraint};
+pub use guest::{Spot, each_spot};
 pub use kinematics::{Frame, Kinematics};
 pub use parameters::{Element, Parameters};
 pub use report::{Forces, Health};
@@ -151,10 +152,7 @@ impl Forward {
 
     /// How many contacts MuJoCo lists (`ncon`).
     pub fn ncon(&self) -> Bits {
-        let one = |contact: &Contact| select(contact.detected, Bits::from(1), Bits::ZERO);
-        self.contacts()
-            .iter()
-            .fold(Bits::ZERO, |n, contact| n + one(contact))
+        self.touching.detected
     }
 
     /// The wrench of all contacts on a body, about a point given relative to the origin of its tree, world axes.

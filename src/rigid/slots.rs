@@ -14,7 +14,7 @@ use super::Context;
 use super::cone::state_bits;
 use super::contact::{self, Touch};
 use super::coupling::{Coupling, dot};
-use super::guest::{self, Guest, Roll};
+use super::guest::{self, Guest, Plan, Roll};
 use super::kinematics::Kinematics;
 use super::state::State;
 
@@ -54,6 +54,8 @@ pub(super) struct Slots {
     pub needed: Bits,
     /// Whether some have no slot.
     pub overflow: Mask,
+    /// How many of them MuJoCo lists.
+    pub detected: Bits,
 }
 
 /// How many bits the states of the slots' rows take.
@@ -67,27 +69,32 @@ pub(super) fn capacity(model: &Model) -> usize {
 
 /// Fills the slots at a state.
 pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
-    let all = guest::between(cx, at);
-    let one = |guest: &Guest| select(guest.violation.lt(0.0), Bits::from(1), Bits::ZERO);
+    let plan = Plan::new(cx.model, false);
+    let all = guest::between(cx, at, &plan);
+    let count = |guests: &[Guest], counts: fn(&Guest) -> Mask| {
+        let ones = guests.iter().map(|guest| guest::flag(counts(guest)));
+        ones.fold(Bits::ZERO, |sum, one| sum + one)
+    };
     let (mut filled, mut needed) = (Vec::new(), Bits::ZERO);
-    let mut overflow = Mask::from(false);
+    let (mut overflow, mut detected) = (Mask::from(false), Bits::ZERO);
     for dim in DIMENSIONS {
-        let guests: Vec<Guest> = all
-            .iter()
-            .filter(|guest| guest.dim == dim)
-            .cloned()
-            .collect();
-        let present = guests
-            .iter()
-            .map(one)
-            .fold(Bits::ZERO, |sum, one| sum + one);
-        needed += present;
+        let by_itself = |guest: &&Guest| guest.dim == dim && !guest.is_in_family;
+        let mut guests: Vec<Guest> = all.iter().filter(by_itself).cloned().collect();
+        let mut present = count(&guests, Guest::is_present);
+        detected += count(&guests, Guest::is_detected);
         let room = slots(cx.model, dim);
-        if guests.len() > room {
+        for family in plan.families.iter().filter(|family| family.dim == dim) {
+            let met = family.meet(cx, at, room);
+            present += met.present;
+            detected += met.detected;
+            guests.extend(met.guests);
+        }
+        needed += present;
+        if guests.len() > room || contact::count_between(cx.model, dim) > room {
             overflow |= present.gt(room as u32);
         }
         let kept = match guests.len() > room {
-            true => deepest(&guests, &Roll::new(cx, at, &guests), room, present),
+            true => deepest(&guests, &Roll::of_listed(cx, at, &guests), room, present),
             false => guests,
         };
         filled.extend(kept.iter().map(|guest| settle(cx, at, state, guest)));
@@ -100,6 +107,7 @@ pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
             .collect(),
         needed,
         overflow,
+        detected,
     }
 }
 
@@ -114,14 +122,14 @@ fn deepest(guests: &[Guest], roll: &Roll<'_>, count: usize, present: Bits) -> Ve
         |_| true.into(),
         |(kept, last, last_index), round| {
             let mut next = empty.clone();
-            let mut is_listed = Mask::from(false);
+            let mut is_listed = Mask::from(guests.iter().all(|guest| guest.is_listed));
             for guest in guests {
                 // Later in the order of depth, then of number, than the one before.
                 let ties = guest.violation.eq(last) & last_index.lt(guest.index);
                 let is_later = guest.violation.gt(last) | ties;
                 let is_first = is_later & guest.violation.lt(next.violation);
-                is_listed = select(is_first, roll.lists(guest).into(), is_listed);
-                let found = match roll.lists(guest) {
+                is_listed = select(is_first, guest.is_listed.into(), is_listed);
+                let found = match guest.is_listed {
                     true => next.renamed(guest),
                     false => guest.clone(),
                 };

@@ -263,13 +263,23 @@ impl Field {
 
     /// Writes the component at a computed index; an index past the end writes the last component.
     pub fn store_at(&self, index: Bits, value: impl Into<Var>) {
-        let row = self.row_of(0, Kind::F32);
-        record::store(*self, row, Some(index.id()), value.into().id());
+        match index.as_constant() {
+            Some(index) => self.store((index as usize).min(self.len() - 1), value),
+            None => {
+                let row = self.row_of(0, Kind::F32);
+                record::store(*self, row, Some(index.id()), value.into().id());
+            }
+        }
     }
 
     /// [`Field::store_at`] for a field of unsigned integers.
     pub fn store_bits_at(&self, index: Bits, value: impl Into<Bits>) {
-        let row = self.row_of(0, Kind::U32);
-        record::store(*self, row, Some(index.id()), value.into().id());
+        match index.as_constant() {
+            Some(index) => self.store_bits((index as usize).min(self.len() - 1), value),
+            None => {
+                let row = self.row_of(0, Kind::U32);
+                record::store(*self, row, Some(index.id()), value.into().id());
+            }
+        }
     }
 }

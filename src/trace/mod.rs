@@ -10,7 +10,8 @@
 //! - counted ([`Graph::operations`]).
 //!
 //! Rules, all checked while recording, with the stage's label in the message:
-//! - loads of a field come before its stores; stores inside [`when`] are conditional; none inside [`repeat`];
+//! - loads of a field come before its stores; stores inside [`when`] are conditional; inside [`repeat`] only what is never
+//!   loaded is stored;
 //! - a value leaves a region through its carry only;
 //! - handles stay on their thread and in their recording.
 //!

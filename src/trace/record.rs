@@ -42,6 +42,7 @@ struct Recorder {
     current: BlockId,
     stage: u32,
     stored: HashSet<(u32, u32)>,
+    loaded: HashSet<(u32, u32)>,
 }
 
 /// Records `body` as a kernel over the buffers of `layout`.
@@ -79,6 +80,7 @@ pub fn record_with(options: Options, name: &str, layout: &Layout, body: impl FnO
         current: 0,
         stage: 0,
         stored: HashSet::new(),
+        loaded: HashSet::new(),
     };
     RECORDER.with_borrow_mut(|slot| {
         assert!(
@@ -230,7 +232,8 @@ impl Recorder {
         );
     }
 
-    fn demand_not_stored(&self, buffer: u32, row: u32) {
+    fn note_load(&mut self, buffer: u32, row: u32) {
+        self.loaded.insert((buffer, row));
         assert!(
             !self.stored.contains(&(buffer, row)),
             "`{}` is loaded after it was stored, in stage `{}`: load it first",
@@ -248,7 +251,7 @@ impl Recorder {
 
 pub(super) fn load(buffer: u32, row: u32, kind: Kind) -> Id {
     with(|recorder| {
-        recorder.demand_not_stored(buffer, row);
+        recorder.note_load(buffer, row);
         recorder.intern(Op::Load { buffer, row }, type_of(kind))
     })
 }
@@ -257,7 +260,7 @@ pub(super) fn load_at(field: Field, kind: Kind, index: Id) -> Id {
     let row = field.row_of(0, kind);
     with(|recorder| {
         for row in field.row..field.row + field.components {
-            recorder.demand_not_stored(field.buffer, row);
+            recorder.note_load(field.buffer, row);
         }
         recorder.intern(
             Op::LoadAt {
@@ -281,17 +284,18 @@ fn type_of(kind: Kind) -> Type {
 pub(super) fn store(field: Field, row: u32, index: Option<Id>, value: Id) {
     with(|recorder| {
         assert!(field.per_world, "a table is read-only: all worlds share it");
+        let rows = if index.is_some() { field.components } else { 1 };
+        let is_loaded = (row..row + rows).any(|row| recorder.loaded.contains(&(field.buffer, row)));
         let mut at = recorder.current;
         while at != 0 {
             assert!(
-                recorder.graph.blocks[at as usize].kind != BlockKind::Repeat,
-                "`{}` is stored inside a `repeat`: carry the value out and store it after",
+                !is_loaded || recorder.graph.blocks[at as usize].kind != BlockKind::Repeat,
+                "`{}` is loaded, and stored inside a `repeat`: carry the value out and store it after",
                 recorder.graph.layout.name_of(field.buffer, row)
             );
             at = recorder.graph.blocks[at as usize].parent;
         }
         recorder.demand_visible(value);
-        let rows = if index.is_some() { field.components } else { 1 };
         if let Some(index) = index {
             recorder.demand_visible(index);
         }

@@ -109,6 +109,29 @@ fn repeat_stops_per_world_and_keeps_the_carry_of_the_iteration_that_stopped() {
     assert_eq!(results[3].1, 10, "the iteration limit holds");
 }
 
+/// What is never loaded may be stored in a loop, at an index that the loop computes.
+#[test]
+fn a_loop_fills_a_field() {
+    let board = Board::new();
+    let graph = record("fill", &board.layout, || {
+        let start = board.input.load(0);
+        repeat(
+            uniform("n"),
+            start,
+            |_| true.into(),
+            |x, i| {
+                board.output.store_at(i + 1, x);
+                2.0 * x
+            },
+        );
+    });
+    assert_eq!(graph.operations().stores, 1);
+    assert_eq!(
+        board.run(&graph, [3.0, 0.0, 0.0, 0.0]),
+        [0.0, 3.0, 6.0, 12.0]
+    );
+}
+
 /// A mask that is the same in every iteration is tested once; nothing tests it inside of the loop.
 #[test]
 fn a_mask_that_no_iteration_changes_guards_the_whole_loop() {
@@ -319,16 +342,19 @@ fn misuse_panics_with_the_stage_and_the_remedy() {
         record("loop", &board.layout, || {
             repeat(
                 uniform("n"),
-                Var::ZERO,
+                board.input.load(0),
                 |_| Mask::constant(true),
                 |x, _| {
-                    board.output.store(0, x);
+                    board.input.store(0, x);
                     x + 1.0
                 },
             );
         });
     });
-    assert!(looped.contains("`repeat`"), "{looped}");
+    assert!(
+        looped.contains("`repeat`") && looped.contains("loaded"),
+        "{looped}"
+    );
 
     assert!(panic_of(|| _ = board.input.load(0)).contains("outside of `trace::record`"));
     // After all these panics this thread records as before.

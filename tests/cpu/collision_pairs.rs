@@ -326,7 +326,7 @@ fn operation_counts() {
         ("sphere-ellipsoid", 303),
         ("sphere-cylinder", 154),
         ("sphere-box", 151),
-        ("capsule-capsule", 254),
+        ("capsule-capsule", 260),
         ("capsule-ellipsoid", 1236),
         ("capsule-cylinder", 1866),
         ("capsule-box", 1400),

@@ -92,15 +92,15 @@ impl Stages {
             qacc.store_all(&out.qacc);
             let sensed = rigid::sensordata(model, &parameters, &now, &applied, &out);
             sensordata.store_all(&sensed);
-            for (i, contact) in out.contacts().iter().enumerate() {
-                let [normal, tangent, _] = contact.frame.map(|axis| axis.to_array());
-                let pos = contact.pos.to_array();
-                let numbers = [&[contact.distance][..], &pos, &normal, &tangent].concat();
-                touches.slice(POINT * i, POINT).store_all(&numbers);
-                included.store_bits(i, flag(contact.included));
-            }
+            geoms = rigid::each_spot(model, &parameters, &out.kinematics, |which, spot| {
+                let axes = [spot.pos, spot.normal, spot.tangent].map(|axis| axis.to_array());
+                let numbers = [&[spot.distance][..], axes.as_flattened()].concat();
+                for (k, number) in numbers.into_iter().enumerate() {
+                    touches.store_at(which * POINT as u32 + k as u32, number);
+                }
+                included.store_bits_at(which, flag(spot.included));
+            });
             converged.store_bits(0, flag(out.converged));
-            geoms = out.contacts().iter().map(|contact| contact.geoms).collect();
         });
         Ok(Self {
             graph,
