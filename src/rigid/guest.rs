@@ -538,7 +538,7 @@ impl Side {
     }
 
     /// A sphere or a capsule as a capsule, which is the same whichever way it is turned about its axis.
-    fn as_capsule(self, kind: Geom) -> Self {
+    fn into_capsule(self, kind: Geom) -> Self {
         let [radius, half, _] = self.size;
         let half = if kind == Geom::Capsule {
             half
@@ -582,7 +582,7 @@ impl<'a> Roll<'a> {
         let mut roll = Self::empty(cx, [Geom::Capsule; 2]);
         let listed = guests.iter().filter(|guest| guest.is_listed);
         for guest in listed.filter(|guest| guest.number == number(guest.geoms, 0)) {
-            let side = |geom: usize| Side::new(cx, at, geom).as_capsule(cx.model.geom_type[geom]);
+            let side = |geom: usize| Side::new(cx, at, geom).into_capsule(cx.model.geom_type[geom]);
             roll.enter(guest.geoms, &guest.shared, side);
         }
         roll
