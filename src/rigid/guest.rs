@@ -24,8 +24,10 @@ const POINT_BITS: usize = 4;
 /// Bits of a contact's number that tell one geom.
 const GEOM_BITS: usize = 14;
 
-/// Operations that pairs may take when each is recorded by itself.
+/// Operations that pairs may take in a substep when each is recorded by itself.
 const BUDGET: usize = 30_000;
+/// The same for [`each_spot`], which may be slow.
+const BUDGET_OF_SPOTS: usize = 5_000;
 /// Fewer pairs of two kinds are never a loop.
 const SMALLEST_FAMILY: usize = 4;
 
@@ -241,13 +243,18 @@ pub(super) struct Family {
 }
 
 impl Plan {
-    /// The plan for a model. `in_full`: whether spheres and capsules, too, are computed in full.
-    pub(super) fn new(model: &Model, in_full: bool) -> Self {
+    /// The plan for a substep, where of spheres and capsules only depths are computed.
+    pub(super) fn of_substep(model: &Model) -> Self {
+        let costly = |candidate: &Candidate| !is_round(kinds(model, candidate));
+        Self::new(model, costly, BUDGET)
+    }
+
+    fn new(model: &Model, counts: impl Fn(&Candidate) -> bool, budget: usize) -> Self {
         assert!(model.ngeom < 1 << GEOM_BITS, "too many geoms");
         let all = contact::candidates(model);
-        let costly = all.into_iter().filter(|candidate| {
-            is_between(model, candidate) && (in_full || !is_round(kinds(model, candidate)))
-        });
+        let costly = all
+            .into_iter()
+            .filter(|candidate| is_between(model, candidate) && counts(candidate));
         let mut total = 0;
         let mut families: Vec<Family> = Vec::new();
         for candidate in costly {
@@ -264,7 +271,7 @@ impl Plan {
             }
         }
         families.retain(|family| family.candidates.len() >= SMALLEST_FAMILY);
-        if total <= BUDGET {
+        if total <= budget {
             families.clear();
         }
         Self { families }
@@ -419,7 +426,7 @@ pub fn each_spot(
             included: guest.is_present(),
         }
     };
-    let plan = Plan::new(model, true);
+    let plan = Plan::new(model, |_| true, BUDGET_OF_SPOTS);
     let by_themselves = between(&cx, at, &plan).into_iter();
     for guest in by_themselves.filter(|guest| !guest.is_in_family) {
         visit(Bits::from(geoms.len() as u32), spot(&guest));
@@ -542,7 +549,7 @@ impl Side {
     }
 
     /// A sphere or a capsule as a capsule, which is the same whichever way it is turned about its axis.
-    fn as_capsule(self, kind: Geom) -> Self {
+    fn into_capsule(self, kind: Geom) -> Self {
         let [radius, half, _] = self.size;
         let half = if kind == Geom::Capsule {
             half
@@ -586,7 +593,7 @@ impl<'a> Roll<'a> {
         let mut roll = Self::empty(cx, [Geom::Capsule; 2]);
         let listed = guests.iter().filter(|guest| guest.is_listed);
         for guest in listed.filter(|guest| guest.number == number(guest.geoms, 0)) {
-            let side = |geom: usize| Side::new(cx, at, geom).as_capsule(cx.model.geom_type[geom]);
+            let side = |geom: usize| Side::new(cx, at, geom).into_capsule(cx.model.geom_type[geom]);
             roll.enter(guest.geoms, &guest.shared, side);
         }
         roll

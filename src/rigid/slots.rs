@@ -69,7 +69,7 @@ pub(super) fn capacity(model: &Model) -> usize {
 
 /// Fills the slots at a state.
 pub(super) fn fill(cx: &Context<'_>, at: &Kinematics, state: &State) -> Slots {
-    let plan = Plan::new(cx.model, false);
+    let plan = Plan::of_substep(cx.model);
     let all = guest::between(cx, at, &plan);
     let count = |guests: &[Guest], counts: fn(&Guest) -> Mask| {
         let ones = guests.iter().map(|guest| guest::flag(counts(guest)));
