@@ -24,7 +24,7 @@ use crate::trace::Layout;
 pub enum Autoreset {
     /// It begins anew in the same step: `obs` is after the reset, `next_obs` is the true successor. Frames and terms
     /// are computed once more for the worlds that begin, behind a branch: `info TASK` lists the cost as stage `reset`
-    /// (168 of the cartpole's 483 operations).
+    /// (168 of the cartpole's 537 operations).
     #[default]
     SameStep,
     /// It begins anew in the next step, which ignores its action, gives it reward 0 and `valid` = 0.
@@ -99,7 +99,7 @@ impl Builder {
     /// [`VecEnv::take_bad_worlds`]; none unless said otherwise.
     ///
     /// The control step's kernel is the same with and without, so that every bit is. What is kept takes three times the
-    /// memory of the state, and a step copies the state once.
+    /// memory of the state. On Mesa's software device an ant's step takes 1.2 times its time, a cartpole's twice.
     #[must_use]
     pub fn keep_bad_worlds(mut self, causes: &[Cause]) -> Self {
         self.kept = causes.to_vec();
