@@ -19,6 +19,8 @@ mod bench;
 #[cfg(feature = "learn")]
 mod compare;
 mod controls;
+#[doc(hidden)]
+pub mod doors;
 #[cfg(feature = "learn")]
 mod eval;
 #[cfg(feature = "learn")]

@@ -71,6 +71,12 @@ enum Place {
     Host,
 }
 
+/// Reads all that the arguments name, and does nothing with it.
+pub(super) fn check(arguments: &Arguments) -> Result<()> {
+    let subject = Subject::file(&arguments.model)?;
+    Plan::new(arguments, subject.model()).map(drop)
+}
+
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(path) = &arguments.out {
         output::check_target(path)?;

@@ -15,6 +15,7 @@ mod contact_step;
 mod convex_step;
 mod equality;
 mod functions;
+mod fuzz;
 mod model;
 mod model_fields;
 mod random;
