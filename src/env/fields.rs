@@ -12,7 +12,7 @@
 
 use crate::model::Model;
 use crate::rigid::StateFields;
-use crate::tasks::Spec;
+use crate::tasks::{SensorFields, Spec};
 use crate::trace::{Field, Kind, Layout};
 
 /// Every field of an environment. The names under which [`VecEnv::get`](super::VecEnv::get) finds them stand beside
@@ -33,8 +33,10 @@ pub struct Fields {
     /// `last_action`: the action of the step before.
     pub last_action: Field,
     /// `randomized`: what the world drew of its randomization, in the order of
-    /// [`Randomization::labels`](crate::randomize::Randomization::labels).
+    /// [`Randomization::labels`](crate::randomize::Randomization::labels), then what follows from it.
     pub randomized: Field,
+    /// `sensor.GROUP.TERM.PART`, one for each observation term; most keep nothing.
+    pub sensors: Vec<SensorFields>,
     /// `episode_return`: rewards so far in the running episode.
     pub episode_return: Field,
     /// `episode_length`: steps so far in the running episode.
@@ -165,6 +167,7 @@ impl Fields {
             commands,
             last_action: layout.field(state, "last_action", spec.actions.len()),
             randomized: layout.field(state, "randomized", spec.randomization().len()),
+            sensors: SensorFields::declare(spec, layout, state),
             episode_return: layout.field(state, "episode_return", 1),
             episode_length: layout.field(state, "episode_length", 1),
             episode_terms: layout.field(state, "episode_terms", terms),

@@ -2,7 +2,7 @@
 
 use super::builder::Autoreset;
 use super::step::{Action, Recipe};
-use crate::tasks::{Cause, Episode, Past};
+use crate::tasks::{Cause, Episode, Memory, Past, SensorFields};
 use crate::trace::{self, Bits, Mask, Var, select, stage, when};
 
 /// What the step came to.
@@ -176,6 +176,7 @@ impl Recipe<'_> {
             .zip(&episode.commands)
             .for_each(|(field, values)| field.store_all(values));
         fields.randomized.store_all(&episode.draws);
+        store_sensors(&fields.sensors, &episode.sensors);
         fields.episode.store_bits(0, episode.key.episode);
         fields.episode_step.store_bits(0, episode.step);
     }
@@ -217,6 +218,13 @@ pub(super) fn store_groups(fields: &[trace::Field], groups: &[Vec<Var>]) {
         .iter()
         .zip(groups)
         .for_each(|(field, values)| field.store_all(values));
+}
+
+pub(super) fn store_sensors(fields: &[SensorFields], memories: &[Memory]) {
+    fields
+        .iter()
+        .zip(memories)
+        .for_each(|(fields, memory)| fields.store(memory));
 }
 
 /// 1 where the mask holds, else 0.

@@ -12,14 +12,14 @@ use std::sync::Arc;
 
 use super::builder::Autoreset;
 use super::fields::Fields;
-use super::outcome::{Outcome, load_groups, store_groups};
+use super::outcome::{Outcome, load_groups, store_groups, store_sensors};
 use crate::error::Result;
 use crate::model::Model;
 use crate::rigid::{self, Forces, Health};
 use crate::tasks::recording::Recording;
 use crate::tasks::{
-    Cause, ContactForces, Ctrl, Episode, Init, Key, Params, Past, Spec, Task, TaskState, Terms,
-    World, check,
+    Cause, ContactForces, Ctrl, Episode, Init, Instant, Key, Look, Memory, Params, Past,
+    SensorFields, Spec, Task, TaskState, Terms, World, check,
 };
 use crate::trace::{
     self, Bits, Carry, Graph, Layout, Mask, Slot, Var, repeat, select, stage, uniform, when,
@@ -53,7 +53,9 @@ impl Plan {
             let (episode, resampled) = recipe.command(episode, reset | idle);
             let (episode, disturbed) = recipe.draw_again(episode, reset | idle);
             let resampled = resampled | disturbed;
-            let observation = recipe.observe(&episode, &outcome, &action, (reset, resampled));
+            let (observation, sensors) =
+                recipe.observe(&episode, &outcome, &action, (reset, resampled));
+            let episode = Episode { sensors, ..episode };
             recipe.store(&episode, &outcome, &action, &observation);
         })
     }
@@ -76,11 +78,20 @@ impl Plan {
                     episode: select(reseed, Bits::from(u32::MAX), old.episode),
                     ..old
                 };
-                let mut episode = recipe.fresh(key, &fields.randomized.load_all());
+                // Nothing is left of what was before a new seed.
+                let kept = recipe.sensors();
+                let blank: Vec<Memory> = kept.iter().map(Memory::blank).collect();
+                let lasting = Lasting {
+                    draws: fields.randomized.load_all(),
+                    sensors: select(reseed, blank, kept),
+                };
+                let mut episode = recipe.fresh(key, lasting);
                 let stagger = uniform("stagger").ne(0);
                 episode.step = select(stagger, recipe.somewhere(episode.key), Bits::from(0));
                 let past = recipe.no_past(&episode);
-                let observation = recipe.look(&episode, &past, &recipe.no_action());
+                let (observation, sensors) =
+                    recipe.look(&episode, &past, &recipe.no_action(), Instant::first());
+                let episode = Episode { sensors, ..episode };
                 recipe.store_begun(&episode, &observation);
                 fields.seed.store_all_bits(&key.seed);
             });
@@ -94,10 +105,13 @@ impl Plan {
             when(fields.selected.load_bits(0).ne(0), (), |()| {
                 let episode = recipe.load();
                 let past = recipe.no_past(&episode);
-                let observation = recipe.look(&episode, &past, &fields.action.load_all());
+                let instant = Instant::again(episode.step.eq(0));
+                let (observation, sensors) =
+                    recipe.look(&episode, &past, &fields.action.load_all(), instant);
                 let sane = !above(observation.iter().flatten(), f32::MAX);
                 when(sane, (), |()| {
-                    store_groups(&fields.observations, &observation)
+                    store_groups(&fields.observations, &observation);
+                    store_sensors(&fields.sensors, &sensors);
                 });
             });
         })
@@ -166,6 +180,12 @@ impl Carry for Told {
     }
 }
 
+/// What an episode leaves to the next.
+struct Lasting {
+    draws: Vec<Var>,
+    sensors: Vec<Memory>,
+}
+
 /// Where the substeps led.
 struct Advanced {
     episode: Episode,
@@ -207,9 +227,16 @@ impl Recipe<'_> {
                 .collect(),
             last_action: fields.last_action.load_all(),
             draws: fields.randomized.load_all(),
+            sensors: self.sensors(),
             step: fields.episode_step.load_bits(0),
             key: self.key(),
         }
+    }
+
+    /// What the sensors keep.
+    fn sensors(&self) -> Vec<Memory> {
+        let fields = self.plan.fields.sensors.iter();
+        fields.map(SensorFields::load).collect()
     }
 
     /// Where the episode is over already.
@@ -350,12 +377,13 @@ impl Recipe<'_> {
     fn judge(&self, before: Episode, advanced: Advanced, action: &Action) -> Outcome {
         let idle = action.idle;
         let Advanced {
-            episode: after,
+            episode: mut after,
             past,
             health,
         } = advanced;
         let terms = self.terms(&after, &past, &action.values);
-        let observation = self.groups(&terms, &after);
+        let (observation, sensors) = self.sense(&terms, &after, Instant::next());
+        after.sensors = sensors;
         let (weighted_terms, termination_terms) =
             stage("terms", || (terms.weighted_rewards(), terms.terminations()));
         stage("done", || {
@@ -428,13 +456,30 @@ impl Recipe<'_> {
         terms
     }
 
-    /// A task's observation terms with noise, clip and scale, by group.
-    fn groups(&self, terms: &Terms, episode: &Episode) -> Vec<Vec<Var>> {
-        terms.groups(&mut episode.key.rng("noise", episode.step))
+    /// What the sensors make of a task's observation terms, by group, and what they keep.
+    fn sense(
+        &self,
+        terms: &Terms,
+        episode: &Episode,
+        instant: Instant,
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        let look = Look {
+            recording: &self.of(episode),
+            key: episode.key,
+            step: episode.step,
+            instant,
+        };
+        terms.look(&look, &episode.sensors)
     }
 
-    fn look(&self, episode: &Episode, past: &Past, action: &[Var]) -> Vec<Vec<Var>> {
-        self.groups(&self.terms(episode, past, action), episode)
+    fn look(
+        &self,
+        episode: &Episode,
+        past: &Past,
+        action: &[Var],
+        instant: Instant,
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        self.sense(&self.terms(episode, past, action), episode, instant)
     }
 
     /// A new episode where it is due.
@@ -446,13 +491,19 @@ impl Recipe<'_> {
         };
         let episode = outcome.episode.clone();
         (
-            when(due, episode, |old| self.fresh(old.key, &old.draws)),
+            when(due, episode, |old| {
+                let lasting = Lasting {
+                    draws: old.draws,
+                    sensors: old.sensors,
+                };
+                self.fresh(old.key, lasting)
+            }),
             due,
         )
     }
 
-    /// The beginning of the episode after the one that `key` names, which had these draws.
-    fn fresh(&self, key: Key, draws: &[Var]) -> Episode {
+    /// The beginning of the episode after the one that `key` names. The sensors begin when they are looked at.
+    fn fresh(&self, key: Key, Lasting { draws, sensors }: Lasting) -> Episode {
         stage("reset", || {
             let key = Key {
                 episode: key.episode + 1,
@@ -461,7 +512,7 @@ impl Recipe<'_> {
             let start = Bits::ZERO;
             let randomization = self.plan.spec.randomization();
             let source = self.recording.source(key, start);
-            let drawn = randomization.begin(&source, draws);
+            let drawn = randomization.begin(&source, &draws);
             let recording = self.recording.with_draws(&drawn.draws);
             let mut init = Init::new(&recording);
             let mut task = TaskState::zero(&recording);
@@ -476,6 +527,7 @@ impl Recipe<'_> {
                 commands: self.sample(&recording, key, start),
                 last_action: self.no_action(),
                 draws: drawn.draws,
+                sensors,
                 step: start,
                 key,
             }
@@ -542,23 +594,28 @@ impl Recipe<'_> {
         (episode, any)
     }
 
-    /// What the next action is chosen from: the successor's observation, or another look where the world changed since.
+    /// What the next action is chosen from: the successor's observation, or another look where the world changed since;
+    /// and what the sensors keep.
     fn observe(
         &self,
         episode: &Episode,
         outcome: &Outcome,
         action: &Action,
         (reset, resampled): (Mask, Mask),
-    ) -> Vec<Vec<Var>> {
-        when(reset | resampled, outcome.observation.clone(), |_| {
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
+        let seen = (outcome.observation.clone(), outcome.episode.sensors.clone());
+        when(reset | resampled, seen, |_| {
             let mut now = episode.clone();
             now.last_action = select(reset, self.no_action(), now.last_action);
             let begun = (self.no_past(&now), self.no_action());
-            let (past, action) = match resampled.as_constant() {
-                Some(false) => begun,
-                _ => select(reset, begun, (outcome.past.clone(), action.values.clone())),
-            };
-            self.look(&now, &past, &action)
+            match resampled.as_constant() {
+                Some(false) => self.look(&now, &begun.0, &begun.1, Instant::first()),
+                _ => {
+                    let going = (outcome.past.clone(), action.values.clone());
+                    let (past, action) = select(reset, begun, going);
+                    self.look(&now, &past, &action, Instant::again(reset))
+                }
+            }
         })
     }
 }

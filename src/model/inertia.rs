@@ -2,6 +2,7 @@
 
 use std::f64::consts::PI;
 
+use super::GeomMass;
 use crate::error::{Error, Result};
 use crate::scene::kinds::Geom as Shape;
 use crate::scene::pose::{self, EPS, Pose, UNIT};
@@ -36,6 +37,33 @@ pub(super) fn of_body(body: &Body, compiler: &Compiler) -> Result<Lump> {
         own
     };
     bounded(lump, compiler).map_err(placed)
+}
+
+/// What each geom of a body adds to its mass: nothing where the body's lump is not simply the sum of solid geoms.
+pub(super) fn contributions(body: &Body, compiler: &Compiler, lump: &Lump) -> Vec<GeomMass> {
+    let nothing = vec![GeomMass::None; body.geoms.len()];
+    let from_geoms = match compiler.inertiafromgeom {
+        Limited::True => true,
+        Limited::False => false,
+        Limited::Auto => body.inertial.is_none(),
+    };
+    match sum_of_geoms(body, compiler) {
+        Ok(Some(sum)) if from_geoms && sum == *lump => {}
+        _ => return nothing,
+    }
+    let [first, last] = compiler.inertiagrouprange;
+    let of = |geom: &Geom| -> Option<GeomMass> {
+        let counts =
+            (first..=last).contains(&geom.group) && of_geom(geom).is_ok_and(|lump| lump.mass > EPS);
+        match (counts, geom.mass) {
+            (false, _) => Some(GeomMass::None),
+            (true, _) if geom.shellinertia => None,
+            (true, Some(mass)) => Some(GeomMass::Fixed(mass)),
+            (true, None) => Some(GeomMass::Density(geom.density)),
+        }
+    };
+    let all: Option<Vec<GeomMass>> = body.geoms.iter().map(of).collect();
+    all.unwrap_or(nothing)
 }
 
 /// What a body says of its own mass and inertia.

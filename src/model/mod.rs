@@ -26,6 +26,18 @@ pub use crate::scene::kinds::{
 pub use crate::scene::{Flags, Options, Statistics};
 pub use names::Names;
 
+/// What a geom adds to the mass and inertia of its body.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum GeomMass {
+    /// Nothing, or what cannot be told from the other geoms': the body's inertia is given, bounded, merged, or a shell's.
+    #[default]
+    None,
+    /// A solid of this mass, kg, whatever its size.
+    Fixed(f64),
+    /// A solid of this density, kg/m³.
+    Density(f64),
+}
+
 /// A compiled model. Shapes stand beside each array; `[n]` arrays of `[f64; k]` are MuJoCo's `n × k`.
 ///
 /// Body 0 is the world. Bodies are in depth-first order, so a parent's id is below its children's.
@@ -124,6 +136,9 @@ pub struct Model {
     pub body_subtreemass: Vec<f64>,
     /// `[nbody]` Principal moments of inertia in the `ipos`, `iquat` frame, kg·m².
     pub body_inertia: Vec<[f64; 3]>,
+    /// `[nbody]` Products of inertia xy, xz, yz in the same frame, kg·m²: 0, since its axes are principal. Not in
+    /// `mjModel`; a world whose geoms differ from the model's has others.
+    pub body_products: Vec<[f64; 3]>,
     /// `[nbody]` Mean inverse inertia at `qpos0`: translation 1/kg, rotation 1/(kg·m²).
     pub body_invweight0: Vec<[f64; 2]>,
     /// `[nbody]` Anti-gravity force in units of body weight.
@@ -218,6 +233,8 @@ pub struct Model {
     pub geom_pos: Vec<[f64; 3]>,
     /// `[ngeom]` Orientation in the body's frame.
     pub geom_quat: Vec<[f64; 4]>,
+    /// `[ngeom]` What it adds to its body's mass. Not in `mjModel`.
+    pub geom_mass: Vec<GeomMass>,
     /// `[ngeom]` Friction: sliding, torsional (m), rolling (m).
     pub geom_friction: Vec<[f64; 3]>,
     /// `[ngeom]` Inflation for contact, m.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::inertia::{self, Lump};
 use super::names::Names;
-use super::{Model, locate};
+use super::{GeomMass, Model, locate};
 use crate::error::{Error, Result};
 use crate::scene::kinds::{Geom as Shape, Joint as Kind, Object};
 use crate::scene::pose::{self, EPS, Pose};
@@ -130,10 +130,14 @@ impl Filler<'_> {
             (own, lump.pose, Pose::default())
         };
 
-        let geoms: Vec<&Geom> = body
-            .geoms
-            .iter()
-            .filter(|geom| !self.discarded(geom))
+        let mut masses = inertia::contributions(body, compiler, &lump);
+        let discarded =
+            |(geom, mass): (&Geom, &GeomMass)| self.discarded(geom) && *mass != GeomMass::None;
+        if body.geoms.iter().zip(&masses).any(discarded) {
+            masses.fill(GeomMass::None);
+        }
+        let geoms: Vec<(&Geom, GeomMass)> = (body.geoms.iter().zip(masses))
+            .filter(|(geom, _)| !self.discarded(geom))
             .collect();
         let model = &mut *self.model;
         model.nbody += 1;
@@ -165,6 +169,7 @@ impl Filler<'_> {
         model.body_iquat.push(inertial.quat);
         model.body_mass.push(lump.mass);
         model.body_inertia.push(lump.moments);
+        model.body_products.push([0.0; 3]);
         model.body_gravcomp.push(body.gravcomp);
         let name = if id == 0 { "world" } else { &body.name };
         self.labels.bodies.push((name.into(), body.place.clone()));
@@ -173,7 +178,8 @@ impl Filler<'_> {
             self.joint(joint, id)
                 .map_err(|e| locate(&joint.place, "joint", &joint.name, e))?;
         }
-        for geom in geoms {
+        for (geom, mass) in geoms {
+            self.model.geom_mass.push(mass);
             self.geom(geom, id, &shift)
                 .map_err(|e| locate(&geom.place, "geom", &geom.name, e))?;
         }

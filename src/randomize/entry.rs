@@ -72,6 +72,12 @@ impl Per {
         ("element", Self::Element),
         ("world", Self::World),
     ];
+
+    /// Its name in a file.
+    pub fn name(self) -> &'static str {
+        let found = Self::ALL.into_iter().find(|(_, per)| *per == self);
+        found.map_or("", |(name, _)| name)
+    }
 }
 
 /// One entry of a randomization. [`fields`](super::fields) lists what can be randomized.

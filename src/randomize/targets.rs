@@ -105,7 +105,11 @@ const SPECIAL: [(&str, Element, usize, &str); 9] = [
 ];
 
 /// Fields of [`Parameters`] that are not drawn themselves, and what to do instead.
-const DERIVED: [(&str, &str); 6] = [
+const DERIVED: [(&str, &str); 7] = [
+    (
+        "body_products",
+        "it follows from geom_size, geom_pos and geom_rotation",
+    ),
     ("body_quat", "use body_rotation"),
     ("geom_quat", "use geom_rotation"),
     ("site_quat", "use site_rotation"),
@@ -293,7 +297,7 @@ fn choose(entry: &Entry, rows: &[String], what: &str) -> Result<Vec<usize>> {
 }
 
 /// Whether a name is one that a pattern means: `*` stands for any characters, `?` for one.
-fn matches(glob: &str, name: &str) -> bool {
+pub(crate) fn matches(glob: &str, name: &str) -> bool {
     let (glob, name): (Vec<char>, Vec<char>) = (glob.chars().collect(), name.chars().collect());
     // reached[j]: the pattern so far means the first j characters.
     let mut reached = vec![false; name.len() + 1];

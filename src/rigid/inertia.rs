@@ -52,7 +52,7 @@ fn link_inertia(cx: &Context<'_>, at: &Kinematics, link: &Link) -> (Var, Vec3, S
         .collect();
     if let [body] = bodies[..] {
         let axes = at.xmat[body] * parameters.body_iquat[body].to_mat();
-        let central = Sym3::rotated_diagonal(axes, parameters.body_inertia[body]);
+        let central = parameters.central_inertia(body).rotated(axes);
         return (parameters.body_mass[body], at.com_offset(cx, body), central);
     }
     let in_link = |body: usize| {
@@ -62,7 +62,7 @@ fn link_inertia(cx: &Context<'_>, at: &Kinematics, link: &Link) -> (Var, Vec3, S
             cx.placement[body]
         };
         let axes = (placed.quat * parameters.body_iquat[body]).to_mat();
-        let central = Sym3::rotated_diagonal(axes, parameters.body_inertia[body]);
+        let central = parameters.central_inertia(body).rotated(axes);
         let com = placed.pos + placed.quat.to_mat() * parameters.body_ipos[body];
         Inertia::new(parameters.body_mass[body], com, central)
     };

@@ -43,6 +43,7 @@ mod subtree;
 mod touch;
 mod tree;
 mod velocity;
+mod weights;
 
 use crate::math::{Force, Motion, Vec3};
 use crate::model::Model;
@@ -67,6 +68,7 @@ pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
 pub use tree::check;
+pub use weights::inverse_weights;
 
 /// A substep's results.
 #[derive(Clone, Debug)]

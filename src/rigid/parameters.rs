@@ -4,7 +4,7 @@
 //! own numbers in its place ([`Parameters::number`]); what is derived from it is then computed once per launch, outside
 //! of the substeps.
 
-use crate::math::{Quat, Vec3};
+use crate::math::{Quat, Sym3, Vec3};
 use crate::model::Model;
 use crate::trace::{Carry, Slot, Var};
 
@@ -105,6 +105,8 @@ parameters! {
     /// `[nbody]`
     body_inertia: Vec<Vec3> = body_inertia, Body;
     /// `[nbody]`
+    body_products: Vec<Vec3> = body_products, Body;
+    /// `[nbody]`
     body_invweight0: Vec<[Var; 2]> = body_invweight0, Body;
     /// `[nbody]`
     body_gravcomp: Vec<Var> = body_gravcomp, Body;
@@ -182,6 +184,23 @@ parameters! {
     actuator_forcerange: Vec<[Var; 2]> = actuator_forcerange, Actuator;
     /// `[nu]`
     actuator_actrange: Vec<[Var; 2]> = actuator_actrange, Actuator;
+}
+
+impl Parameters {
+    /// A body's rotational inertia about its centre of mass, in the frame `body_iquat`.
+    pub fn central_inertia(&self, body: usize) -> Sym3 {
+        let Vec3 {
+            x: xy,
+            y: xz,
+            z: yz,
+        } = self.body_products[body];
+        Sym3 {
+            diagonal: self.body_inertia[body],
+            xy,
+            xz,
+            yz,
+        }
+    }
 }
 
 /// A recorded value that is the same in all worlds.

@@ -168,7 +168,7 @@ impl<'a> Bodies<'a> {
     /// A body's rotational inertia about its centre of mass, world axes.
     pub(super) fn central(&self, body: usize) -> Sym3 {
         let axes = self.at.xmat[body] * self.parameters.body_iquat[body].to_mat();
-        Sym3::rotated_diagonal(axes, self.parameters.body_inertia[body])
+        self.parameters.central_inertia(body).rotated(axes)
     }
 
     /// A body's inertia, about its origin and about its centre of mass.

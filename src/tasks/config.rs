@@ -6,7 +6,18 @@
 //! | key in `task.toml` and in [`Params`] | meaning |
 //! |---|---|
 //! | `control_dt`, `max_episode_steps` | structure: fixed when the environment is built |
+//! | `observation.GROUP.TERM.…` | of every group and term whose name fits: `*` is any characters, `?` is one |
 //! | `observation.GROUP.TERM.scale` / `.noise` / `.clip` | applied as `scale · clip(value + noise · ξ)`, ξ standard normal |
+//! | … `.delay` / `.max_delay` | age of what is read, s, interpolated between control steps; the largest that can be set later (structure) |
+//! | … `.gain` / `.bias` | standard deviations of a relative error and of an offset, drawn once per episode and value |
+//! | … `.drift` / `.drift_time` | an offset that wanders, in the value's unit per √s; the time in which it returns, s (unless given, never) |
+//! | … `.relative_noise` | white noise, in units of the value's running standard deviation in its world |
+//! | … `.resolution` | readings are multiples of it |
+//! | … `.rate` / `.random_phase` | samples per second, held in between; whether their phase is drawn per episode (structure) |
+//! | … `.dropout` / `.dropout_to` | probability that a sample is lost; replaced by `"hold"` (the last) or `"zero"` (structure) |
+//! | … `.freeze_rate` / `.freeze_time` | how often per second a reading freezes, for how long on average, s |
+//! | … `.occlusion` | whether the term heeds [`Terms::occlude`](super::Terms::occlude) (structure) |
+//! | … `.together` | how many consecutive values get lost and freeze together; all unless given (structure) |
 //! | `reward.TERM.weight` | the reward is the sum of weight · term |
 //! | `termination.TERM.enabled` | 0 switches the term off |
 //! | `command.NAME.low` / `.high` / `.interval` | uniform range per component; seconds between samples |
@@ -16,15 +27,17 @@
 //! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
 //!
-//! Order of noise, clip and scale as in Isaac Lab's observation manager. A scale, noise, clip or `enabled` that
+//! The stages of a sensor and their order stand in `sensing/mod.rs`. Order of noise, clip and scale as in Isaac Lab's
+//! observation manager. A scale, clip, number of a sensor or `enabled` that
 //! `task.toml` does not mention costs nothing on the device, and then cannot be set later either.
 
 use toml::{Table, Value};
 
 use super::params::Params;
+use super::sensing::{Lost, Sensor};
 use super::spec::{Spec, unknown};
 use crate::error::{Error, Result};
-use crate::randomize;
+use crate::randomize::{self, matches};
 
 impl Spec {
     /// Overrides the numbers with those of a `task.toml`.
@@ -116,23 +129,24 @@ impl Spec {
 
     fn set_observation(&mut self, path: [&str; 3], key: &str, value: &Value) -> Result<bool> {
         let [group, name, field] = path;
-        let groups = self.groups.iter_mut().filter(|known| known.name == group);
-        let term = groups
-            .flat_map(|group| &mut group.terms)
-            .find(|term| term.name == name);
-        match field {
-            "scale" => assign(term.map(|term| &mut term.scale), || {
-                number(key, value).map(Some)
-            }),
-            "noise" => assign(term.map(|term| &mut term.noise), || {
-                number(key, value).map(Some)
-            }),
-            "clip" => assign(term.map(|term| &mut term.clip), || {
-                let bounds = numbers(key, value, 2)?;
-                Ok(Some([bounds[0], bounds[1]]))
-            }),
-            _ => Ok(false),
+        let groups = self
+            .groups
+            .iter_mut()
+            .filter(|known| matches(group, &known.name));
+        let terms = groups.flat_map(|group| &mut group.terms);
+        let mut known = false;
+        for term in terms.filter(|term| matches(name, &term.name)) {
+            known = true;
+            match field {
+                "scale" => term.scale = Some(number(key, value)?),
+                "clip" => {
+                    let bounds = numbers(key, value, 2)?;
+                    term.clip = Some([bounds[0], bounds[1]]);
+                }
+                _ => known &= set_sensor(&mut term.sensor, field, key, value)?,
+            }
         }
+        Ok(known)
     }
 
     fn set_command(&mut self, name: &str, field: &str, key: &str, value: &Value) -> Result<bool> {
@@ -160,7 +174,7 @@ impl Spec {
         let mut keys = vec!["control_dt".to_string(), "max_episode_steps".to_string()];
         for group in &self.groups {
             for term in &group.terms {
-                let fields = ["scale", "noise", "clip"];
+                let fields = ["scale", "clip"].into_iter().chain(Sensor::options());
                 keys.extend(
                     fields.map(|field| format!("observation.{}.{}.{field}", group.name, term.name)),
                 );
@@ -196,8 +210,8 @@ impl Spec {
                 if let Some(scale) = term.scale {
                     params.add(key("scale"), scale);
                 }
-                if let Some(noise) = term.noise {
-                    params.add(key("noise"), noise);
+                for (number, value) in term.sensor.parameters(self.control_dt) {
+                    params.add_within(key(number.name), value, number.range);
                 }
                 if let Some([low, high]) = term.clip {
                     params.add(key("clip[0]"), low);
@@ -233,6 +247,31 @@ impl Spec {
         }
         params
     }
+}
+
+/// Sets an option of a sensor; whether there is such an option.
+fn set_sensor(sensor: &mut Sensor, field: &str, key: &str, value: &Value) -> Result<bool> {
+    match field {
+        "max_delay" => sensor.max_delay = Some(number(key, value)?),
+        "random_phase" => sensor.random_phase = flag(key, value)?,
+        "occlusion" => sensor.occlusion = flag(key, value)?,
+        "together" => sensor.together = Some(count(key, value)? as usize),
+        "dropout_to" => {
+            sensor.dropout_to = match value.as_str() {
+                Some("hold") => Lost::Hold,
+                Some("zero") => Lost::Zero,
+                _ => {
+                    let error = Error::invalid(format!("`{key}` is {value}"));
+                    return Err(error.hint("it takes \"hold\" or \"zero\""));
+                }
+            }
+        }
+        _ => match sensor.number_mut(field) {
+            Some(slot) => *slot = Some(number(key, value)?),
+            None => return Ok(false),
+        },
+    }
+    Ok(true)
 }
 
 /// Assigns where there is something to assign to; whether there was.
@@ -273,6 +312,12 @@ fn number(key: &str, value: &Value) -> Result<f64> {
             Err(Error::invalid(format!("`{key}` is {other}")).hint("it takes a finite number"))
         }
     }
+}
+
+fn flag(key: &str, value: &Value) -> Result<bool> {
+    value
+        .as_bool()
+        .ok_or_else(|| Error::invalid(format!("`{key}` is {value}")).hint("it takes true or false"))
 }
 
 fn count(key: &str, value: &Value) -> Result<u32> {

@@ -49,6 +49,7 @@ mod params;
 mod quadruped;
 pub(crate) mod recording;
 mod registry;
+mod sensing;
 pub mod shaping;
 mod spec;
 mod state;
@@ -63,6 +64,7 @@ pub use init::Init;
 pub use moment::{Link, Moment, Site};
 pub use params::Params;
 pub use registry::{Definition, Entry, Registry};
+pub use sensing::{Lost, Sensor, SensorFields};
 pub use spec::{
     Action, Command, Group, History, ObservationTerm, Own, RewardTerm, Spec, TerminationTerm,
 };
@@ -73,6 +75,7 @@ pub use toml::Table;
 pub use world::{Ctrl, JointState, World};
 
 pub(crate) use forces::ContactForces;
+pub(crate) use sensing::{Instant, Look, Memory};
 pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key, Past};

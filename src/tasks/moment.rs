@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::recording::Recording;
 use super::world::Past;
-use crate::math::{Force, Inertia, Motion, Quat, Sym3, Vec3};
+use crate::math::{Force, Inertia, Motion, Quat, Vec3};
 use crate::rigid::{self, Applied, Forces, Forward, State};
 use crate::trace::{Var, stage};
 
@@ -196,7 +196,7 @@ impl Moment {
         let physics = &self.recording.physics;
         self.about_tree_com(|body, center| {
             let axes = (self.links[body].orientation * physics.body_iquat[body]).to_mat();
-            let central = Sym3::rotated_diagonal(axes, physics.body_inertia[body]);
+            let central = physics.central_inertia(body).rotated(axes);
             let Inertia { mass, moment, rot } =
                 Inertia::new(physics.body_mass[body], self.com[body] - center, central);
             let ([xx, yy, zz], [x, y, z]) = (rot.diagonal.to_array(), moment.to_array());

@@ -11,6 +11,8 @@ pub struct Params {
     keys: Vec<String>,
     values: Vec<f64>,
     index: HashMap<String, usize>,
+    /// The smallest and the largest value, where there are such.
+    ranges: HashMap<usize, [f64; 2]>,
     changed: bool,
 }
 
@@ -21,6 +23,12 @@ impl Params {
         self.keys.push(key);
         self.values.push(value);
         self.changed = true;
+    }
+
+    /// Adds a number that stays within bounds.
+    pub(crate) fn add_within(&mut self, key: String, value: f64, range: [f64; 2]) {
+        self.ranges.insert(self.keys.len(), range);
+        self.add(key, value);
     }
 
     /// The value of a key.
@@ -34,13 +42,21 @@ impl Params {
     /// Changes a value; the next step reads it.
     ///
     /// # Errors
-    /// The key is unknown (the hint names close ones), or the value is not finite as an `f32`.
+    /// The key is unknown (the hint names close ones), or the value is not finite as an `f32` or out of its bounds.
     pub fn set(&mut self, key: &str, value: f64) -> Result<()> {
         let position = self.position(key)?;
         if !(value as f32).is_finite() {
             return Err(
                 Error::invalid(format!("parameter `{key}` is set to {value}"))
                     .hint("give a finite number"),
+            );
+        }
+        if let Some([low, high]) = self.ranges.get(&position)
+            && !(*low..=*high).contains(&value)
+        {
+            return Err(
+                Error::invalid(format!("parameter `{key}` is set to {value}"))
+                    .hint(format!("it takes a number from {low} to {high}")),
             );
         }
         self.values[position] = value;

@@ -124,6 +124,10 @@ impl Source for Drawing {
         self.recording.shared_param(key)
     }
 
+    fn physics(&self) -> (&Model, &rigid::Parameters) {
+        (&self.recording.model, &self.recording.physics)
+    }
+
     fn rng(&self, purpose: &str) -> Rng {
         self.key.rng(purpose, self.step)
     }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::sensing::Sensor;
 use crate::error::{Error, Result, near_matches};
 use crate::model::Model;
 use crate::randomize::{Entry, Randomization};
@@ -32,9 +33,9 @@ pub struct ObservationTerm {
     pub dim: usize,
     /// Factor, if it is adjustable.
     pub scale: Option<f64>,
-    /// Standard deviation of added Gaussian noise in the term's own unit, if it is adjustable.
-    pub noise: Option<f64>,
-    /// Bounds applied after the noise and before the scale, if they are adjustable.
+    /// How the reading falls short of the truth.
+    pub sensor: Sensor,
+    /// Bounds applied after the sensor and before the scale, if they are adjustable.
     pub clip: Option<[f64; 2]>,
 }
 
@@ -137,6 +138,8 @@ pub struct Spec {
     pub randomized_group: Option<String>,
     /// `randomize` in the task's model.
     pub(crate) randomization: Arc<Randomization>,
+    /// Groups and terms of sensors that no term was declared for.
+    misplaced: Vec<[String; 2]>,
 }
 
 impl Spec {
@@ -157,6 +160,7 @@ impl Spec {
             randomize: Vec::new(),
             randomized_group: None,
             randomization: Arc::default(),
+            misplaced: Vec::new(),
         }
     }
 
@@ -178,7 +182,7 @@ impl Spec {
             name: term.into(),
             dim,
             scale: None,
-            noise: None,
+            sensor: Sensor::new(),
             clip: None,
         };
         match self.groups.iter_mut().find(|known| known.name == group) {
@@ -187,6 +191,20 @@ impl Spec {
                 name: group.into(),
                 terms: vec![term],
             }),
+        }
+        self
+    }
+
+    /// Gives a declared observation term a sensor, in place of the one before; `task.toml` overrides single numbers.
+    #[must_use]
+    pub fn sensor(mut self, group: &str, term: &str, sensor: Sensor) -> Self {
+        let groups = self.groups.iter_mut().filter(|known| known.name == group);
+        let found = groups
+            .flat_map(|known| &mut known.terms)
+            .find(|known| known.name == term);
+        match found {
+            Some(term) => term.sensor = sensor,
+            None => self.misplaced.push([group.into(), term.into()]),
         }
         self
     }
@@ -293,8 +311,8 @@ impl Spec {
     /// Fills in what follows from the model, and checks the whole.
     ///
     /// # Errors
-    /// `control_dt` is no integer multiple of the timestep, an episode of no steps, no observations, a name twice, or
-    /// a group that is empty.
+    /// `control_dt` is no integer multiple of the timestep, an episode of no steps, no observations, a name twice, a
+    /// group that is empty, or a sensor that cannot be.
     pub(crate) fn finish(mut self, model: &Model) -> Result<Self> {
         self.substeps(model)?;
         if self.max_episode_steps == 0 {
@@ -354,6 +372,7 @@ impl Spec {
             "parameters",
             self.params.iter().map(|(key, _)| key.as_str()).collect(),
         )?;
+        self.finish_sensors()?;
         for history in &self.histories {
             if history.length == 0 {
                 return Err(Error::invalid(format!(
@@ -397,7 +416,7 @@ impl Spec {
         if self.groups.iter().all(|group| group.name != *name) {
             let policy = self.group("policy")?.1.terms.iter();
             let terms = policy.map(|term| ObservationTerm {
-                noise: None,
+                sensor: Sensor::default(),
                 ..term.clone()
             });
             let terms = terms.collect();
@@ -409,11 +428,35 @@ impl Spec {
         for group in self.groups.iter_mut().filter(|group| group.name == *name) {
             group.terms.push(ObservationTerm {
                 name: RANDOMIZED.into(),
-                dim: self.randomization.len(),
+                dim: self.randomization.draws(),
                 scale: None,
-                noise: None,
+                sensor: Sensor::default(),
                 clip: None,
             });
+        }
+        Ok(())
+    }
+
+    /// Adds what the sensors' options make necessary, and checks them.
+    fn finish_sensors(&mut self) -> Result<()> {
+        if let Some([group, term]) = self.misplaced.first() {
+            let (_, group) = self.group(group)?;
+            let known = group.terms.iter().map(|term| term.name.as_str());
+            let error = unknown("observation term", term, known);
+            return Err(error.context(format!("sensor of group `{}`", group.name)));
+        }
+        let dt = self.control_dt;
+        for group in &mut self.groups {
+            for ObservationTerm {
+                name, dim, sensor, ..
+            } in &mut group.terms
+            {
+                sensor.complete();
+                let place = format!("observation.{}.{name}", group.name);
+                sensor
+                    .check(*dim, dt)
+                    .map_err(|error| error.context(place))?;
+            }
         }
         Ok(())
     }

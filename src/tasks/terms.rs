@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
+use super::sensing::{Look, Memory, Reader, Seen};
 use super::spec::{RANDOMIZED, unknown};
 use crate::error::{Error, Result};
-use crate::math::Rng;
 use crate::trace::{Mask, Var, stage};
 
 /// Collects a task's terms. Every declared name is fed exactly once.
@@ -13,6 +13,8 @@ pub struct Terms {
     recording: Rc<Recording>,
     /// Observation terms in the order they were fed.
     observations: Vec<(String, Vec<Var>)>,
+    /// Where sensors are blind, by the names of their terms.
+    occlusions: Vec<(String, Vec<Mask>)>,
     rewards: Vec<Option<Var>>,
     terminations: Vec<Option<Mask>>,
 }
@@ -22,6 +24,7 @@ impl Terms {
         Self {
             recording: Rc::clone(recording),
             observations: Vec::new(),
+            occlusions: Vec::new(),
             rewards: vec![None; recording.spec.rewards.len()],
             terminations: vec![None; recording.spec.terminations.len()],
         }
@@ -56,6 +59,38 @@ impl Terms {
             self.recording.fault(Error::invalid(message));
         } else {
             self.observations.push((name.into(), values.to_vec()));
+        }
+    }
+
+    /// Says where the sensor of an observation term is blind, one mask for each of its values: there a sensor with
+    /// [`Sensor::occlusion`](super::Sensor::occlusion) repeats its last reading. Without that option it changes nothing.
+    ///
+    /// ```no_run
+    /// # use manyworlds::tasks::{Terms, World};
+    /// # fn terms(w: &World, t: &mut Terms) {
+    /// let [tip, object] = ["fingertip", "object"].map(|name| w.link(name).position);
+    /// t.observe("tip", tip.to_array());
+    /// t.occlude("tip", [(tip - object).norm().lt(0.015); 3]); // the marker is hidden behind the object
+    /// # }
+    /// ```
+    pub fn occlude(&mut self, name: &str, masks: impl AsRef<[Mask]>) {
+        let masks = masks.as_ref();
+        let groups = &self.recording.spec.groups;
+        let mut declared = groups.iter().flat_map(|group| &group.terms);
+        match declared.clone().find(|term| term.name == name) {
+            Some(term) if term.dim == masks.len() => {
+                self.occlusions.push((name.into(), masks.to_vec()));
+            }
+            Some(term) => self.recording.fault(Error::invalid(format!(
+                "occlusion of `{name}` gets {} masks, and the term has {} values",
+                masks.len(),
+                term.dim
+            ))),
+            None => {
+                let known = declared.by_ref().map(|term| term.name.as_str());
+                self.recording
+                    .fault(unknown("observation term", name, known));
+            }
         }
     }
 
@@ -123,7 +158,8 @@ impl Terms {
             .iter()
             .flat_map(|group| &group.terms);
         if terms.any(|term| term.name == RANDOMIZED) {
-            self.observe(RANDOMIZED, draws);
+            let seen = self.recording.spec.randomization.draws();
+            self.observe(RANDOMIZED, &draws[..seen]);
         }
     }
 
@@ -169,22 +205,35 @@ impl Terms {
         weighted.collect()
     }
 
-    /// The values of every group, `scale · clip(value + noise · ξ)`.
+    /// What a look at every group's sensors gives, `scale · clip(reading)`, and what they keep. There is a memory for
+    /// each term, in the order of the groups and terms.
     ///
-    /// The noise of all groups is drawn from one stream, in the order of the groups, terms and components.
-    pub(crate) fn groups(&self, rng: &mut Rng) -> Vec<Vec<Var>> {
+    /// The white noise of all groups is drawn from one stream, in the order of the groups, terms and components.
+    pub(crate) fn look(
+        &self,
+        look: &Look<'_>,
+        memories: &[Memory],
+    ) -> (Vec<Vec<Var>>, Vec<Memory>) {
         stage("observation", || {
+            let mut white = look.key.rng("noise", look.step);
+            let mut kept = Vec::with_capacity(memories.len());
             let groups = self.recording.spec.groups.iter();
             let values = groups.map(|group| {
                 let mut values = Vec::with_capacity(group.dim());
                 for term in &group.terms {
+                    let truth = self.observation(&term.name, term.dim);
+                    let seen = Seen {
+                        group: &group.name,
+                        term: &term.name,
+                        sensor: &term.sensor,
+                        truth: &truth,
+                        occluded: self.occluded(&term.name),
+                    };
                     let key =
                         |field: &str| format!("observation.{}.{}.{field}", group.name, term.name);
-                    let raw = self.observation(&term.name, term.dim);
-                    values.extend(raw.into_iter().map(|mut value| {
-                        if term.noise.is_some() {
-                            value += self.param(&key("noise")) * rng.normal();
-                        }
+                    let mut reader = Reader::new(look, seen, &memories[kept.len()]);
+                    for component in 0..term.dim {
+                        let mut value = reader.read(component, &mut white);
                         if term.clip.is_some() {
                             value = value
                                 .clamp(self.param(&key("clip[0]")), self.param(&key("clip[1]")));
@@ -192,13 +241,19 @@ impl Terms {
                         if term.scale.is_some() {
                             value *= self.param(&key("scale"));
                         }
-                        value
-                    }));
+                        values.push(value);
+                    }
+                    kept.push(reader.finish());
                 }
                 values
             });
-            values.collect()
+            (values.collect(), kept)
         })
+    }
+
+    fn occluded(&self, name: &str) -> Option<&[Mask]> {
+        let found = self.occlusions.iter().find(|(known, _)| known == name);
+        found.map(|(_, masks)| masks.as_slice())
     }
 
     fn observation(&self, name: &str, dim: usize) -> Vec<Var> {

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
+use super::sensing::Memory;
 use super::spec::unknown;
 use super::state::TaskState;
 use crate::error::{Error, Result};
@@ -64,6 +65,8 @@ pub(crate) struct Episode {
     pub last_action: Vec<Var>,
     /// What the world drew of its randomization.
     pub draws: Vec<Var>,
+    /// What the sensors keep, in the order of the observation terms.
+    pub sensors: Vec<Memory>,
     /// Control steps since the episode began, or since where it was said to be.
     pub step: Bits,
     pub key: Key,
@@ -76,6 +79,7 @@ impl Carry for Episode {
         self.commands.slots(visit);
         self.last_action.slots(visit);
         self.draws.slots(visit);
+        self.sensors.slots(visit);
         self.step.slots(visit);
         self.key.slots(visit);
     }

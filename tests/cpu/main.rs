@@ -4,6 +4,8 @@
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+#[path = "../common/sensing_task.rs"]
+mod sensing_task;
 
 mod broken_mjcf;
 mod cli_input;
@@ -19,6 +21,8 @@ mod fuzz;
 mod model;
 mod model_fields;
 mod random;
+mod randomize_draws;
+mod randomize_physics;
 mod rigid_common;
 mod rigid_math;
 mod rigid_properties;
@@ -28,6 +32,9 @@ mod scene_overflow;
 mod scene_symmetry;
 mod scenes;
 mod scripts;
+mod sensing;
+mod sensing_config;
+mod sensing_statistics;
 mod sensor_mujoco;
 mod task_contacts;
 mod task_locomotion;

@@ -129,7 +129,7 @@ fn recorded_and_host_draws_agree() {
 }
 
 /// The Kolmogorov–Smirnov statistic: the largest distance to a distribution function, times √n.
-fn kolmogorov_smirnov(mut values: Vec<f64>, distribution: impl Fn(f64) -> f64) -> f64 {
+pub(crate) fn kolmogorov_smirnov(mut values: Vec<f64>, distribution: impl Fn(f64) -> f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let n = values.len() as f64;
     let distances = values.iter().enumerate().map(|(rank, &value)| {
@@ -141,10 +141,10 @@ fn kolmogorov_smirnov(mut values: Vec<f64>, distribution: impl Fn(f64) -> f64) -
 
 /// Exceeded with probability 0.001 by a statistic of the right distribution; the seed is fixed, so a test is not
 /// flaky.
-const CRITICAL: f64 = 1.95;
+pub(crate) const CRITICAL: f64 = 1.95;
 
 /// Φ(x), from the error function's series and continued fraction (Abramowitz and Stegun, 7.1.5 and 7.1.14).
-fn normal_distribution(x: f64) -> f64 {
+pub(crate) fn normal_distribution(x: f64) -> f64 {
     let z = x.abs() / std::f64::consts::SQRT_2;
     let erfc = if z < 2.0 {
         let (mut term, mut sum, mut k) = (z, z, 0.0);

@@ -44,6 +44,8 @@ pub(crate) struct Recorded {
     /// Per possible contact: detected (0 or 1), geoms, distance, position, frame, force.
     pub(crate) contacts: Field,
     pub(crate) ncon: Field,
+    /// What the parameters are made of.
+    pub(crate) draws: Field,
 }
 
 /// Numbers in a record of [`Recorded::contacts`].
@@ -51,6 +53,15 @@ pub(crate) const CONTACT: usize = 22;
 
 /// Records a substep of a model with constant parameters that also writes the start's accelerations and frames.
 pub(crate) fn record(model: &Model) -> Recorded {
+    record_with(model, 0, |_| Parameters::constant(model))
+}
+
+/// [`record`] with parameters that differ between worlds: `parameters` gets a field for what they are made of.
+pub(crate) fn record_with(
+    model: &Model,
+    draws: usize,
+    parameters: impl Fn(Field) -> Parameters,
+) -> Recorded {
     rigid::check(model).expect("a model of these tests is supported");
     let mut layout = Layout::new();
     let floats = layout.buffer("floats", Kind::F32);
@@ -65,6 +76,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
     let xquat = field("xquat", 4 * model.nbody);
     let qfrc_constraint = field("qfrc_constraint", model.nv);
     let contacts = field("contacts", CONTACT * rigid::contact_count(model));
+    let draws = field("draws", draws);
     let converged = layout.field(integers, "converged", 1);
     let iterations = layout.field(integers, "iterations", 1);
     let ncon = layout.field(integers, "ncon", 1);
@@ -78,7 +90,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
             xfrc,
             qfrc: qfrc.load_all(),
         };
-        let parameters = Parameters::constant(model);
+        let parameters = parameters(draws);
         let out = rigid::substep(
             model,
             &parameters,
@@ -129,6 +141,7 @@ pub(crate) fn record(model: &Model) -> Recorded {
         qfrc_constraint,
         contacts,
         ncon,
+        draws,
     }
 }
 

@@ -6,6 +6,8 @@ mod common;
 mod oracle;
 #[path = "../common/program.rs"]
 mod program;
+#[path = "../common/sensing_task.rs"]
+mod sensing_task;
 
 mod cli_parity;
 mod cli_run;
@@ -24,8 +26,10 @@ mod gpu_arena;
 mod gpu_context;
 mod gpu_kernel;
 mod math_device;
+mod randomize_device;
 mod rigid_device;
 mod scene_device;
+mod sensing_device;
 #[cfg(feature = "learn")]
 mod tensor_bridge;
 mod trace_device;
