@@ -24,7 +24,11 @@ const LARGEST_DIRECTORY: u64 = 16 << 20;
 pub fn check(path: &Path) -> Result<()> {
     let place = |error: std::io::Error| Error::io(error).context(path.display());
     let mut file = File::open(path).map_err(place)?;
-    let entries = directory(&mut file).map_err(place)?;
+    let entries = directory(&mut file).map_err(place)?.ok_or_else(|| {
+        Error::invalid("no readable npz archive: its directory is not where it should be")
+            .context(path.display())
+            .hint("the file is damaged")
+    })?;
     for entry in entries.into_iter().filter(|entry| entry.stored) {
         let head = entry.head(&mut file).map_err(place)?;
         check_header(&head, entry.size).map_err(|message| {
@@ -65,8 +69,9 @@ impl Entry {
     }
 }
 
-/// The files of an archive; none where it is no archive.
-fn directory(file: &mut File) -> std::io::Result<Vec<Entry>> {
+/// The files of an archive: an empty list where it is no archive, none where its directory is not exactly between its
+/// files and its end. (Readers forgive bytes before the archive, and would find other files than we do.)
+fn directory(file: &mut File) -> std::io::Result<Option<Vec<Entry>>> {
     let length = file.seek(SeekFrom::End(0))?;
     // The end of the directory is 22 bytes and a comment; with 64-bit numbers, a record before it says where.
     let tail_start = length.saturating_sub(22 + 0xffff + 20);
@@ -77,17 +82,24 @@ fn directory(file: &mut File) -> std::io::Result<Vec<Entry>> {
         .rev()
         .find(|at| tail[*at..].starts_with(b"PK\x05\x06"))
     else {
-        return Ok(Vec::new());
+        return Ok(Some(Vec::new()));
     };
+    let mut directory_end = tail_start + end as u64;
+    let mut count = u64::from(half(&tail, end + 10));
     let mut start = u64::from(word(&tail, end + 16));
     let mut size = u64::from(word(&tail, end + 12));
     if end >= 20 && tail[end - 20..].starts_with(b"PK\x06\x07") {
-        file.seek(SeekFrom::Start(long(&tail, end - 20 + 8)))?;
+        directory_end = long(&tail, end - 20 + 8);
+        file.seek(SeekFrom::Start(directory_end))?;
         let mut record = Vec::new();
         file.take(56).read_to_end(&mut record)?;
         if record.len() == 56 {
             (size, start) = (long(&record, 40), long(&record, 48));
+            count = long(&record, 32);
         }
+    }
+    if start.checked_add(size) != Some(directory_end) {
+        return Ok(None);
     }
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
@@ -111,7 +123,7 @@ fn directory(file: &mut File) -> std::io::Result<Vec<Entry>> {
         entries.push(entry);
         rest = &rest[behind..];
     }
-    Ok(entries)
+    Ok((entries.len() as u64 == count && rest.is_empty()).then_some(entries))
 }
 
 impl Entry {
