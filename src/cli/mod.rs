@@ -22,6 +22,8 @@ mod bench;
 #[cfg(feature = "learn")]
 mod compare;
 mod controls;
+#[doc(hidden)]
+pub mod doors;
 #[cfg(feature = "learn")]
 mod dump;
 #[cfg(feature = "learn")]

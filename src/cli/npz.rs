@@ -12,6 +12,7 @@ use ndarray_npy::{
 
 use super::output;
 use crate::error::{Error, Result, near_matches};
+use crate::files;
 
 /// An `.npz` file that is being read.
 pub(super) struct Archive {
@@ -104,6 +105,7 @@ impl Archive {
                     .hint("write it with numpy.savez, not savez_compressed"),
             )
         };
+        files::npz::check(path)?;
         let mut reader = NpzReader::new(BufReader::new(file)).map_err(unreadable)?;
         let names = reader.names().map_err(unreadable)?;
         Ok(Self {

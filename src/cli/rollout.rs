@@ -84,6 +84,15 @@ enum Place {
     Host,
 }
 
+/// Reads all that the arguments name, and does nothing with it.
+pub(super) fn check(arguments: &Arguments) -> Result<()> {
+    let Some(path) = &arguments.model else {
+        return Ok(());
+    };
+    let subject = Subject::file(path)?;
+    Plan::new(arguments, subject.model()).map(drop)
+}
+
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let path = match (&arguments.model, &arguments.task) {
         (_, Some(task)) => return again::run(task, arguments.backend == Place::Host, registry),

@@ -8,6 +8,7 @@ use ndarray::{Array1, ArrayD, IxDyn};
 use ndarray_npy::{NpzReader, NpzWriter, WritableElement};
 
 use crate::error::{Error, Result};
+use crate::files;
 
 /// Writes arrays one by one; the file is synced by [`finish`](Writer::finish).
 pub(crate) struct Writer {
@@ -56,6 +57,7 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let place = path.display().to_string();
+        files::npz::check(path)?;
         let file = File::open(path).map_err(|error| Error::io(error).context(&place))?;
         let npz = NpzReader::new(BufReader::new(file))
             .map_err(|error| Error::invalid(error).context(&place))?;

@@ -117,6 +117,10 @@ pub fn restore(checkpoint: &Path, ppo: &mut Ppo) -> Result<(Vec<u8>, Counters)> 
         let first = tensor(state.vector("adam_moment_1")?);
         let second = tensor(state.vector("adam_moment_2")?);
         let time: u64 = state.scalar("adam_time")?;
+        for moment in [&first, &second] {
+            expect("adam_moment", moment.dims()[0], ppo.network.num_params())
+                .map_err(|error| error.context(checkpoint.display()))?;
+        }
         Some(AdamState::new(AdaptiveMomentumState::new(
             time as usize,
             first,
@@ -142,18 +146,23 @@ pub fn load_policy(checkpoint: &Path, ppo: &mut Ppo) -> Result<()> {
         ("critic", &mut ppo.critic_normalizer),
     ] {
         let moments = read_moments(&mut state, name)?;
-        if moments.mean.len() != normalizer.moments().mean.len() {
-            return Err(Error::invalid(format!(
-                "{name} statistics of {} numbers, the task has {}",
-                moments.mean.len(),
-                normalizer.moments().mean.len()
-            ))
-            .context(checkpoint.display()));
-        }
+        expect(name, moments.mean.len(), normalizer.moments().mean.len())
+            .map_err(|error| error.context(checkpoint.display()))?;
         normalizer.set_moments(moments);
     }
-    ppo.value_moments = read_moments(&mut state, "value")?;
+    let moments = read_moments(&mut state, "value")?;
+    expect("value", moments.mean.len(), 1).map_err(|error| error.context(checkpoint.display()))?;
+    ppo.value_moments = moments;
     Ok(())
+}
+
+fn expect(name: &str, found: usize, wanted: usize) -> Result<()> {
+    match found == wanted {
+        true => Ok(()),
+        false => Err(Error::invalid(format!(
+            "{name} statistics of {found} numbers, the task has {wanted}"
+        ))),
+    }
 }
 
 fn load_network(checkpoint: &Path, network: ActorCritic) -> Result<ActorCritic> {
@@ -209,11 +218,17 @@ fn write_state(path: &Path, ppo: &Ppo, counters: Counters) -> Result<()> {
 }
 
 fn read_moments(state: &mut Reader, name: &str) -> Result<Moments> {
-    Ok(Moments {
+    let moments = Moments {
         count: state.scalar(&format!("{name}_count"))?,
         mean: state.vector(&format!("{name}_mean"))?,
         variance: state.vector(&format!("{name}_variance"))?,
-    })
+    };
+    expect(
+        &format!("{name}_variance"),
+        moments.variance.len(),
+        moments.mean.len(),
+    )?;
+    Ok(moments)
 }
 
 /// Complete checkpoints, oldest first.

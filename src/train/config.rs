@@ -222,6 +222,43 @@ impl Default for LogConfig {
     }
 }
 
+/// Worlds of a run.
+const MOST_WORLDS: usize = 1 << 24;
+/// Steps of a rollout, and epochs over it.
+const MOST_STEPS: usize = 1 << 20;
+/// Transitions of a rollout: worlds times steps.
+const MOST_TRANSITIONS: usize = 1 << 31;
+/// Weights between the hidden layers of a network; with Adam's moments and gradients 16 bytes each.
+const MOST_WEIGHTS: usize = 1 << 24;
+
+/// The weights between layers of these widths.
+fn weights(widths: &[usize]) -> usize {
+    let pairs = widths
+        .windows(2)
+        .map(|pair| pair[0].saturating_mul(pair[1]));
+    pairs.fold(0, usize::saturating_add)
+}
+
+impl NetworkConfig {
+    /// Whether the networks between so many observations and actions are of a size that can be trained.
+    pub(super) fn check_sizes(&self, policy: usize, critic: usize, actions: usize) -> Result<()> {
+        let networks = [
+            ("network.actor", policy, &self.actor, actions),
+            ("network.critic", critic, &self.critic, 1),
+        ];
+        for (key, inputs, hidden, outputs) in networks {
+            let count = weights(&[&[inputs], hidden.as_slice(), &[outputs]].concat());
+            if count > MOST_WEIGHTS {
+                return Err(
+                    Error::invalid(format!("{key} = {hidden:?} has {count} weights"))
+                        .hint(format!("at most {MOST_WEIGHTS}")),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Config {
     /// The defaults as a first layer, with the task's own keys under `task`.
     pub fn layers(task: toml::Table) -> Result<Layers> {
@@ -255,7 +292,8 @@ impl Config {
         self.steps.div_ceil(self.batch() as u64)
     }
 
-    fn check(&self) -> Result<()> {
+    /// Whether every number is in its range.
+    pub(super) fn check(&self) -> Result<()> {
         let counts = [
             ("worlds", self.worlds),
             ("ppo.horizon", self.ppo.horizon),
@@ -275,6 +313,34 @@ impl Config {
             return Err(Error::invalid(
                 "a layer of width 0 in network.actor or network.critic",
             ));
+        }
+        // More does not fit anywhere, and would be found out by running out of memory.
+        let sizes = [
+            ("worlds", self.worlds, MOST_WORLDS),
+            ("ppo.horizon", self.ppo.horizon, MOST_STEPS),
+            ("ppo.epochs", self.ppo.epochs, MOST_STEPS),
+            (
+                "the transitions of a rollout",
+                self.worlds.saturating_mul(self.ppo.horizon),
+                MOST_TRANSITIONS,
+            ),
+            (
+                "the weights of network.actor",
+                weights(&self.network.actor),
+                MOST_WEIGHTS,
+            ),
+            (
+                "the weights of network.critic",
+                weights(&self.network.critic),
+                MOST_WEIGHTS,
+            ),
+        ];
+        for (key, size, most) in sizes {
+            if size > most {
+                return Err(
+                    Error::invalid(format!("{key}: {size}")).hint(format!("at most {most}"))
+                );
+            }
         }
         if self.ppo.minibatches > self.batch() {
             return Err(Error::invalid(format!(

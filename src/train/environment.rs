@@ -207,7 +207,8 @@ pub struct ObservationGroup {
 impl ObservationGroup {
     /// The group's width: the sum of its terms' widths.
     pub fn dim(&self) -> usize {
-        self.terms.iter().map(|term| term.dim).sum()
+        let dims = self.terms.iter().map(|term| term.dim);
+        dims.fold(0, usize::saturating_add)
     }
 }
 

@@ -71,10 +71,12 @@ impl Policy {
 
 /// A run's configuration as it was written.
 pub fn load_config(run: &Path) -> Result<Config> {
-    let table = load_table(run)?;
-    table
+    let place = |error: Error| error.context(run.join(CONFIG_FILE).display());
+    let config: Config = load_table(run)?
         .try_into()
-        .map_err(|error| Error::invalid(error).context(run.join(CONFIG_FILE).display()))
+        .map_err(|error| place(Error::invalid(error)))?;
+    config.check().map_err(place)?;
+    Ok(config)
 }
 
 /// A run's configuration as a plain table.

@@ -19,6 +19,7 @@ mod contact_step;
 mod convex_step;
 mod equality;
 mod functions;
+mod fuzz;
 mod model;
 mod model_fields;
 mod random;

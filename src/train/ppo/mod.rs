@@ -120,6 +120,9 @@ impl Ppo {
                 spec.task
             )));
         }
+        config
+            .network
+            .check_sizes(dims.policy, dims.critic, dims.action)?;
         let (ppo, norm) = (&config.ppo, &config.normalization);
         let normalizer = |columns| Normalizer::new(columns, norm.observation, norm.clip, device);
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Files that are whole: what is written is the old file or the new one, whenever the process or the machine dies.
 
+pub mod npz;
+
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::Path;
