@@ -198,7 +198,7 @@ fn stride(interval: f64, dt: f64) -> Result<usize> {
     let ratio = interval / dt;
     let whole = ratio.round();
     // As accurately as clocks are logged.
-    let fits = whole >= 1.0 && whole < 1e6 && (ratio - whole).abs() < 1e-3 * whole;
+    let fits = (1.0..1e6).contains(&whole) && (ratio - whole).abs() < 1e-3 * whole;
     match fits {
         true => Ok(whole as usize),
         false => Err(Error::invalid(format!(
@@ -261,7 +261,9 @@ impl Log {
                 .hint("add time [T], or dt, one number, s")),
             (true, false) => times(&archive.any("time")?.1, rows),
             (false, true) => match archive.any("dt")?.1.as_slice() {
-                [dt] if *dt > 0.0 && dt.is_finite() => Ok((*dt, vec![0..rows])),
+                [dt] if *dt > 0.0 && dt.is_finite() => {
+                    Ok((*dt, std::iter::once(0..rows).collect()))
+                }
                 other => Err(Error::invalid(format!("dt is {other:?}"))
                     .hint("it takes one positive number, s")),
             },
