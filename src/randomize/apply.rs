@@ -233,10 +233,9 @@ fn bound(model: &Model, numbers: &mut Parameters) {
                     true => Parameters::value(model, field, row, component).map_or(0.0, least),
                     false => 0.0,
                 };
-                if let Some(number) = numbers.number(field, row, component) {
-                    if number.as_constant().is_none() {
-                        *number = number.max(lowest);
-                    }
+                let number = numbers.number(field, row, component);
+                if let Some(number) = number.filter(|number| number.as_constant().is_none()) {
+                    *number = number.max(lowest);
                 }
             }
             row += 1;
