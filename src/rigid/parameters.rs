@@ -4,6 +4,7 @@
 //! own numbers in its place ([`Parameters::number`]); what is derived from it is then computed once per launch, outside
 //! of the substeps.
 
+use crate::error::{Error, Result};
 use crate::math::{Quat, Sym3, Vec3};
 use crate::model::Model;
 use crate::trace::{Carry, Slot, Var};
@@ -186,7 +187,28 @@ parameters! {
     actuator_actrange: Vec<[Var; 2]> = actuator_actrange, Actuator;
 }
 
+/// The largest magnitude of a number of a model: its square is still far inside of the range of single precision.
+const LARGEST: f64 = 1e15;
+
 impl Parameters {
+    /// Whether single precision can compute with a model's numbers.
+    ///
+    /// # Errors
+    /// One of them is not finite, or beyond what leaves room for products.
+    pub(super) fn check(model: &Model) -> Result<()> {
+        for (field, _, components) in Self::FIELDS {
+            let rows = (0..).take_while(|row| Self::value(model, field, *row, 0).is_some());
+            for (row, component) in rows.flat_map(|row| (0..*components).map(move |c| (row, c))) {
+                let value = Self::value(model, field, row, component).unwrap_or_default();
+                if value.is_nan() || value.abs() > LARGEST {
+                    let cause = Error::invalid(format!("{field}[{row}] is {value:e}"));
+                    return Err(cause.hint(format!("numbers of a model are at most {LARGEST:e}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// A body's rotational inertia about its centre of mass, in the frame `body_iquat`.
     pub fn central_inertia(&self, body: usize) -> Sym3 {
         let Vec3 {

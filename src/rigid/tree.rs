@@ -9,6 +9,8 @@ use std::ops::Range;
 use crate::error::{Error, Result};
 use crate::model::{Integrator, Joint, Model};
 
+use super::parameters::Parameters;
+
 /// The links of a model, parents before children.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
@@ -81,6 +83,7 @@ impl Link {
 /// # Errors
 /// The first feature that this version does not support, and what to use instead.
 pub fn check(model: &Model) -> Result<()> {
+    Parameters::check(model)?;
     let unsupported =
         |what: &str, hint: &str| Err(Error::unsupported(what).context("option").hint(hint));
     if model.opt.integrator == Integrator::Implicit {
