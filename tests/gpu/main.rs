@@ -14,6 +14,7 @@ mod cli_bad_worlds;
 mod cli_parity;
 mod cli_run;
 mod cli_seeds;
+mod cli_sweep;
 mod collision_device;
 mod env_autoreset;
 mod env_bad_worlds;
