@@ -21,7 +21,9 @@
 //! # }
 //! ```
 
+mod advance;
 mod bad_world;
+mod begin;
 mod builder;
 mod contacts;
 mod curriculum;

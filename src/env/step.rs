@@ -11,23 +11,22 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::advance::Advanced;
+use super::begin::Lasting;
 use super::builder::Autoreset;
 use super::fields::Fields;
 use super::outcome::{Outcome, load_groups, store_groups, store_sensors};
 use super::replay::ProbeFields;
-use super::sound::{self, sound_or_blank, sound_or_zero, unsound};
+use super::sound::{self, sound_or_zero, unsound};
 use crate::error::Result;
 use crate::model::Model;
-use crate::rigid::{self, Forces, Health};
-use crate::tasks::actuators::{self, Drives};
+use crate::tasks::actuators::Drives;
 use crate::tasks::recording::Recording;
 use crate::tasks::{
-    Cause, ContactForces, Ctrl, Episode, Init, Instant, Key, Look, Memory, Params, Past,
-    SensorFields, Spec, Task, TaskState, Terms, World, check,
+    Cause, Episode, Instant, Key, Look, Memory, Params, Past, SensorFields, Spec, Task, TaskState,
+    Terms, World, check,
 };
-use crate::trace::{
-    self, Bits, Carry, Graph, Layout, Mask, Slot, Var, repeat, select, stage, uniform, when,
-};
+use crate::trace::{self, Bits, Graph, Layout, Mask, Var, select, stage, uniform, when};
 
 /// What the kernels of an environment are recorded from.
 pub(super) struct Plan {
@@ -172,65 +171,13 @@ pub(super) struct Action {
     /// Sound: zeros where the world is idle or the action is not sound.
     pub values: Vec<Var>,
     /// Whether a number was not sound.
-    broken: Mask,
+    pub broken: Mask,
     /// The episode was over before: this step does not act.
-    idle: Mask,
-}
-
-/// What the last substep leaves behind, and what all of them add up to.
-#[derive(Clone)]
-struct Told {
-    evaluated: rigid::State,
-    forces: Forces,
-    contacts: ContactForces,
-    health: Health,
-    /// What actuator models remember.
-    actuators: actuators::Memory,
-    /// The controls that they gave.
-    driven: Vec<Var>,
-}
-
-impl Told {
-    /// Before the first substep.
-    fn nothing(plan: &Plan, before: &Episode) -> Self {
-        let (model, state) = (&plan.model, &before.physics);
-        Self {
-            actuators: before.actuators.clone(),
-            driven: plan.drives.pick(&vec![Var::ZERO; model.nu]),
-            evaluated: state.clone(),
-            forces: Forces::none(model),
-            contacts: ContactForces::none(model),
-            health: Health::sound(),
-        }
-    }
-}
-
-impl Carry for Told {
-    fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
-        self.evaluated.slots(visit);
-        self.forces.slots(visit);
-        self.contacts.slots(visit);
-        self.health.slots(visit);
-        self.actuators.slots(visit);
-        self.driven.slots(visit);
-    }
-}
-
-/// What an episode leaves to the next.
-struct Lasting {
-    draws: Vec<Var>,
-    sensors: Vec<Memory>,
-}
-
-/// Where the substeps led.
-struct Advanced {
-    episode: Episode,
-    past: Past,
-    health: Health,
+    pub idle: Mask,
 }
 
 impl Recipe<'_> {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         let fields = &self.plan.fields;
         Key {
             seed: [fields.seed.load_bits(0), fields.seed.load_bits(1)],
@@ -278,7 +225,7 @@ impl Recipe<'_> {
     }
 
     /// Where the episode is over already.
-    fn idle(&self) -> Mask {
+    pub(super) fn idle(&self) -> Mask {
         match self.plan.autoreset {
             Autoreset::SameStep => Mask::from(false),
             Autoreset::NextStep | Autoreset::Disabled => {
@@ -303,128 +250,17 @@ impl Recipe<'_> {
         })
     }
 
-    fn no_action(&self) -> Vec<Var> {
+    pub(super) fn no_action(&self) -> Vec<Var> {
         vec![Var::from(0.0); self.plan.spec.actions.len()]
     }
 
-    fn no_past(&self, episode: &Episode) -> Past {
+    pub(super) fn no_past(&self, episode: &Episode) -> Past {
         Past::none(&self.recording, &episode.physics)
     }
 
     /// What recording needs in a world with an episode's draws.
-    fn of(&self, episode: &Episode) -> Rc<Recording> {
+    pub(super) fn of(&self, episode: &Episode) -> Rc<Recording> {
         self.recording.with_draws(&episode.draws)
-    }
-
-    /// The episode with the draws of this control step.
-    fn drawn(&self, before: &Episode) -> Episode {
-        let randomization = &self.plan.spec.randomization();
-        let mut episode = before.clone();
-        let source = self.recording.source(episode.key, episode.step);
-        let old = (before.draws.as_slice(), before.boundary);
-        let drawn = randomization.step(&source, old, self.plan.spec.control_dt);
-        randomization.disturb(&mut episode.physics, &drawn);
-        episode.draws = drawn.draws;
-        episode
-    }
-
-    /// Substeps under the action, then the task's own update.
-    fn advance(&self, before: &Episode, action: &Action) -> Advanced {
-        let go = !(action.idle | action.broken);
-        let before = &self.drawn(before);
-        let recording = self.of(before);
-        let model = &self.plan.model;
-        let substeps = uniform("substeps");
-        let substep = |(physics, mut told): (rigid::State, Told), index: Bits| {
-            let mut inputs = self.actuate(before, &physics, action);
-            let moment = actuators::Moment {
-                recording: &recording,
-                physics: &physics,
-                key: before.key,
-                step: before.step,
-                substep: index,
-                substeps,
-            };
-            let (fields, memory) = (&self.plan.fields.actuators, told.actuators);
-            let drives = &self.plan.drives;
-            told.actuators = drives.drive(moment, fields, &mut inputs.ctrl, memory);
-            told.driven = drives.pick(&inputs.ctrl);
-            let step = rigid::substep(
-                model,
-                &recording.physics,
-                &physics,
-                &inputs.ctrl,
-                &inputs.applied,
-            );
-            told.contacts.add(model, &step.start);
-            told.health = told.health.and(step.health);
-            let is_last = (index + 1).eq(substeps);
-            told.forces = when(is_last, told.forces, |_| step.forces(model));
-            told.evaluated = step.evaluated;
-            (step.state, told)
-        };
-        let (physics, told) = stage("physics", || {
-            let start = (before.physics.clone(), Told::nothing(self.plan, before));
-            repeat(substeps, start, |_| go, substep)
-        });
-        let Told {
-            evaluated,
-            forces,
-            contacts,
-            health,
-            actuators,
-            driven,
-        } = told;
-        let Ctrl {
-            mut ctrl, applied, ..
-        } = self.actuate(before, &evaluated, action);
-        self.plan.drives.put(&driven, &mut ctrl);
-        let past = Past {
-            before: before.physics.clone(),
-            evaluated,
-            ctrl,
-            applied,
-            forces,
-            contacts,
-        };
-        let mut after = Episode {
-            physics,
-            actuators,
-            step: before.step + 1,
-            ..before.clone()
-        };
-        let mut own = after.task.clone();
-        stage("update", || {
-            let world = World::new(&recording, &after, &past, &action.values);
-            self.plan.task.update(&world, &mut own);
-        });
-        after.task = own;
-        Advanced {
-            episode: after,
-            past,
-            health,
-        }
-    }
-
-    /// What the task sends to the physics in one substep of the control step that began at `before`.
-    fn actuate(&self, before: &Episode, physics: &rigid::State, action: &Action) -> Ctrl {
-        stage("actuate", || {
-            let now = Episode {
-                physics: physics.clone(),
-                ..before.clone()
-            };
-            let past = Past {
-                before: before.physics.clone(),
-                ..self.no_past(&now)
-            };
-            let recording = self.of(&now);
-            let world = World::new(&recording, &now, &past, &action.values);
-            let mut ctrl = Ctrl::new(&recording);
-            self.plan.task.actuate(&world, &action.values, &mut ctrl);
-            let randomization = self.plan.spec.randomization();
-            randomization.push(&recording.physics, &mut ctrl.applied, &now.draws);
-            ctrl
-        })
     }
 
     /// Terms, then what ends the episode: the task, the time limit, or numbers that are not sound.
@@ -505,7 +341,7 @@ impl Recipe<'_> {
         })
     }
 
-    fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
+    pub(super) fn terms(&self, episode: &Episode, past: &Past, action: &[Var]) -> Terms {
         let recording = self.of(episode);
         let mut terms = Terms::new(&recording);
         let world = World::new(&recording, episode, past, action);
@@ -517,7 +353,7 @@ impl Recipe<'_> {
     }
 
     /// What the sensors make of a task's observation terms, by group, and what they keep.
-    fn sense(
+    pub(super) fn sense(
         &self,
         terms: &Terms,
         episode: &Episode,
@@ -532,7 +368,7 @@ impl Recipe<'_> {
         terms.look(&look, &episode.sensors)
     }
 
-    fn look(
+    pub(super) fn look(
         &self,
         episode: &Episode,
         past: &Past,
@@ -542,127 +378,9 @@ impl Recipe<'_> {
         self.sense(&self.terms(episode, past, action), episode, instant)
     }
 
-    /// A new episode where it is due.
-    fn begin_again(&self, outcome: &Outcome) -> (Episode, Mask) {
-        let due = match self.plan.autoreset {
-            Autoreset::SameStep => outcome.done(),
-            Autoreset::NextStep => outcome.idle,
-            Autoreset::Disabled => Mask::from(false),
-        };
-        let episode = outcome.episode.clone();
-        (
-            when(due, episode, |old| {
-                let lasting = Lasting {
-                    draws: old.draws,
-                    sensors: old.sensors,
-                };
-                self.fresh(old.key, lasting)
-            }),
-            due,
-        )
-    }
-
-    /// The beginning of the episode after the one that `key` names. The sensors begin when they are looked at.
-    fn fresh(&self, key: Key, Lasting { draws, sensors }: Lasting) -> Episode {
-        stage("reset", || {
-            let key = Key {
-                episode: key.episode + 1,
-                ..key
-            };
-            let start = Bits::ZERO;
-            let randomization = self.plan.spec.randomization();
-            // What lasts longer than an episode and was lost begins anew.
-            let mut source = self.recording.source(key, start);
-            source.lost = unsound(&draws);
-            let drawn = randomization.begin(&source, &draws);
-            let sensors = sound_or_blank(sensors);
-            let recording = self.recording.with_draws(&drawn.draws);
-            let mut init = Init::new(&recording);
-            let mut task = TaskState::zero(&recording);
-            self.plan
-                .task
-                .reset(&mut init, &mut task, &mut key.rng("reset", start));
-            let mut physics = init.state;
-            randomization.disturb(&mut physics, &drawn);
-            Episode {
-                physics,
-                task,
-                actuators: self.plan.fields.actuators.begin(),
-                commands: self.sample(&recording, key, start),
-                last_action: self.no_action(),
-                draws: drawn.draws,
-                boundary: drawn.boundary,
-                sensors,
-                step: start,
-                key,
-            }
-        })
-    }
-
-    /// A step somewhere between the episode's beginning and its time limit, uniformly.
-    fn somewhere(&self, key: Key) -> Bits {
-        let limit = self.plan.spec.max_episode_steps;
-        let uniform = key.rng("stagger", Bits::ZERO).uniform();
-        (uniform * f64::from(limit)).to_bits().min(limit - 1)
-    }
-
-    /// New values of all commands.
-    fn sample(&self, recording: &Recording, key: Key, step: Bits) -> Vec<Vec<Var>> {
-        let mut rng = key.rng("command", step);
-        let commands = self.plan.spec.commands.iter();
-        commands
-            .map(|command| {
-                let param = |field: &str, i: usize| {
-                    recording.param(&format!("command.{}.{field}[{i}]", command.name))
-                };
-                (0..command.low.len())
-                    .map(|i| rng.range(param("low", i), param("high", i)))
-                    .collect()
-            })
-            .collect()
-    }
-
-    /// New values of the commands whose time has come, except where they are new anyway.
-    fn command(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
-        stage("command", || {
-            let recording = self.of(&episode);
-            let mut any = Mask::from(false);
-            for (index, command) in self.plan.spec.commands.iter().enumerate() {
-                let interval = recording.param(&format!("command.{}.interval", command.name));
-                let steps = (interval * (1.0 / self.plan.spec.control_dt))
-                    .round()
-                    .to_bits();
-                let due = steps.ne(0)
-                    & episode.step.ne(0)
-                    & (episode.step % steps.max(1)).eq(0)
-                    & !except;
-                let values = episode.commands[index].clone();
-                let (key, step) = (episode.key, episode.step);
-                episode.commands[index] = when(due, values, |_| {
-                    self.sample(&recording, key, step).swap_remove(index)
-                });
-                any |= due;
-            }
-            (episode, any)
-        })
-    }
-
-    /// New draws where an interval of the randomization begins.
-    fn draw_again(&self, mut episode: Episode, except: Mask) -> (Episode, Mask) {
-        let randomization = self.plan.spec.randomization();
-        let (key, step, dt) = (episode.key, episode.step, self.plan.spec.control_dt);
-        let source = self.recording.source(key, step);
-        let old = (episode.draws.as_slice(), episode.boundary);
-        let drawn = randomization.interval(&source, old, (step, dt), except);
-        randomization.disturb(&mut episode.physics, &drawn);
-        let any = drawn.any();
-        episode.draws = drawn.draws;
-        (episode, any)
-    }
-
     /// What the next action is chosen from: the successor's observation, or another look where the world changed since;
     /// and what the sensors keep.
-    fn observe(
+    pub(super) fn observe(
         &self,
         episode: &Episode,
         outcome: &Outcome,
