@@ -62,9 +62,28 @@ fn assign(layers: &mut Layers, task_keys: &[String], assignments: &[String]) -> 
         {
             return Err(unknown(key, &known, task_keys));
         }
-        layers.set(&format!("{full}={value}"), Origin::CommandLine)?;
+        for (key, value) in leaves(&full, value) {
+            layers.set(&format!("{key}={value}"), Origin::CommandLine)?;
+        }
     }
     Ok(())
+}
+
+/// The keys and values that an inline table stands for; anything else is one value.
+fn leaves(key: &str, value: &str) -> Vec<(String, String)> {
+    match format!("value = {value}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut t| t.remove("value"))
+    {
+        Some(Value::Table(table)) if !table.is_empty() => {
+            let inner = table.iter();
+            inner
+                .flat_map(|(part, value)| leaves(&format!("{key}.{part}"), &value.to_string()))
+                .collect()
+        }
+        _ => vec![(key.to_owned(), value.to_owned())],
+    }
 }
 
 fn split(assignment: &str) -> Result<(&str, &str)> {
@@ -155,6 +174,17 @@ mod tests {
             .find(|entry| entry.key == key)
             .expect("the key is there");
         (entry.value.to_string(), entry.origin)
+    }
+
+    #[test]
+    fn an_inline_table_is_all_its_keys() {
+        let (layers, definition) =
+            layers(&["randomize.mass={field=\"body_mass\",scale={uniform=[0.5,2.0]}}"]).unwrap();
+        let origin = entry(&layers, "task.randomize.mass.field").1;
+        assert_eq!(origin, Origin::CommandLine);
+        let config = Config::from_layers(&layers).unwrap();
+        assert_eq!(config.task["randomize"], definition.config["randomize"]);
+        assert_eq!(definition.spec().unwrap().randomization().draws(), 2);
     }
 
     #[test]
