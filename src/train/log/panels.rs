@@ -94,6 +94,7 @@ fn plot(
         }
         chart
             .configure_series_labels()
+            .position(SeriesLabelPosition::LowerMiddle)
             .background_style(WHITE.mix(0.8))
             .border_style(RGBColor(180, 180, 180))
             .label_font(("sans-serif", 15))
