@@ -151,6 +151,31 @@ fn growth(old: Option<Growth>, value: &Value) -> Result<Growth> {
     Ok(Growth { limits, step })
 }
 
+impl Entry {
+    /// What stands in a configuration under `key`, if that is where the numbers of the distribution are; `number` gives
+    /// those that are adjustable, by their own keys.
+    pub(crate) fn said(&self, key: &str, number: impl Fn(&str) -> Option<f64>) -> Option<Value> {
+        if key != self.place() {
+            return None;
+        }
+        let arguments = &self.distribution.arguments;
+        let said = arguments.iter().enumerate();
+        let said = said.map(|(index, argument)| match argument {
+            Argument::Number(own) => number(&self.argument_key(index)).unwrap_or(*own).into(),
+            Argument::Drawn(name) => name.clone().into(),
+        });
+        let mut said: Vec<Value> = said.collect();
+        Some(match self.distribution.family {
+            Family::Categorical => {
+                let weights = said.split_off(arguments.len() / 2);
+                vec![Value::Array(said), Value::Array(weights)].into()
+            }
+            _ if said.len() == 1 => said.remove(0),
+            _ => said.into(),
+        })
+    }
+}
+
 /// An entry of its own.
 fn read(name: &str, table: &Table) -> Result<Entry> {
     if name.is_empty() || name.contains(['.', '[', ']', '=']) {

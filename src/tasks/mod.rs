@@ -46,6 +46,7 @@ mod humanoid;
 mod init;
 mod locomotion;
 mod moment;
+mod moved;
 mod params;
 mod quadruped;
 pub(crate) mod recording;
