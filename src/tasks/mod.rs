@@ -77,9 +77,9 @@ pub use terms::Terms;
 pub use toml::Table;
 pub use world::{Ctrl, JointState, World};
 
+pub(crate) use crate::error::unknown as spec_error;
 pub(crate) use forces::ContactForces;
 pub(crate) use sensing::{Instant, Look, Memory};
-pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key, Past};
 
