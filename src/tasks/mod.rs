@@ -56,6 +56,7 @@ mod spec;
 mod state;
 mod stats;
 mod terms;
+pub mod variants;
 mod walker2d;
 mod walker_walk;
 mod world;
@@ -74,6 +75,7 @@ pub use state::TaskState;
 pub use stats::{Cause, Quarantine, Stats, Warning};
 pub use terms::Terms;
 pub use toml::Table;
+pub use variants::Variant;
 pub use world::{Ctrl, JointState, World};
 
 pub(crate) use forces::ContactForces;
