@@ -234,7 +234,7 @@ impl BadWorld {
         let mut definition = registry.load(&self.origin.task)?;
         definition.config = (self.origin.config.parse())
             .map_err(|error: toml::de::Error| Error::invalid(error.message()).context("config"))?;
-        definition.spec()?;
+        definition.only_variant(&self.origin.variant)?;
         Ok(definition)
     }
 
@@ -244,8 +244,7 @@ impl BadWorld {
     /// As [`BadWorld::definition`].
     pub fn builder(&self, registry: &Registry) -> Result<Builder> {
         let builder = VecEnv::builder(self.definition(registry)?);
-        let builder = builder.worlds(1).autoreset(self.origin.autoreset);
-        Ok(builder.only_variant(&self.origin.variant))
+        Ok(builder.worlds(1).autoreset(self.origin.autoreset))
     }
 
     /// Writes it to a file, whole or not at all.

@@ -12,7 +12,7 @@ use super::variants::{Group, Topology, VariantWorlds, apportion};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::randomize::{AutomaticRanges, Curriculum, Randomization};
-use crate::tasks::{Cause, Definition, Variant, spec_error};
+use crate::tasks::{Cause, Definition, Variant};
 
 /// What happens to a world whose episode is over (gymnasium's `AutoresetMode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,6 @@ pub struct Builder {
     stagger: bool,
     kept: Vec<Cause>,
     curriculum: Option<Box<dyn Curriculum>>,
-    only: Option<String>,
 }
 
 impl Builder {
@@ -53,7 +52,6 @@ impl Builder {
             stagger: false,
             kept: Vec::new(),
             curriculum: None,
-            only: None,
         }
     }
 
@@ -112,28 +110,6 @@ impl Builder {
         self
     }
 
-    /// Gives all worlds the variant of this name, whatever the configuration says.
-    #[must_use]
-    pub fn only_variant(mut self, name: &str) -> Self {
-        self.only = Some(name.into());
-        self
-    }
-
-    /// How many worlds each variant gets.
-    fn worlds_of(&self, variants: &[Variant]) -> Result<Vec<usize>> {
-        let Some(only) = &self.only else {
-            let shares: Vec<f64> = variants.iter().map(|variant| variant.share).collect();
-            return Ok(apportion(&shares, self.worlds));
-        };
-        let names = || variants.iter().map(|variant| variant.name.as_str());
-        if names().all(|name| name != only) {
-            return Err(spec_error("variant", only, names()));
-        }
-        Ok(names()
-            .map(|name| if name == only { self.worlds } else { 0 })
-            .collect())
-    }
-
     /// Builds the environment on a graphics device and begins every world's first episode.
     ///
     /// # Errors
@@ -155,7 +131,8 @@ impl Builder {
             .iter()
             .map(|variant| variant.name.clone())
             .collect();
-        let counts = self.worlds_of(&variants)?;
+        let shares: Vec<f64> = variants.iter().map(|variant| variant.share).collect();
+        let counts = apportion(&shares, self.worlds);
         let Definition {
             name, task, config, ..
         } = self.definition;

@@ -385,6 +385,13 @@ impl VecEnv {
         groups.map(|group| (self.machine.graph(group.step), group.worlds.clone()))
     }
 
+    /// Operations of all control steps' kernels.
+    pub fn operations(&self) -> usize {
+        self.step_graphs()
+            .map(|(graph, _)| graph.operations().total)
+            .sum()
+    }
+
     /// How long the control steps took to compile; none on the host.
     pub fn compile_time(&self) -> Option<CompileTime> {
         let kernels = self

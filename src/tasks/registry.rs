@@ -220,6 +220,47 @@ impl Definition {
         Ok(())
     }
 
+    /// Gives all worlds the [variant](super::variants) of this name. What steps them does not depend on it.
+    ///
+    /// # Errors
+    /// There is no such variant; the hint names close ones.
+    pub fn only_variant(&mut self, name: &str) -> Result<()> {
+        let names: Vec<String> = self
+            .variants()?
+            .into_iter()
+            .map(|variant| variant.name)
+            .collect();
+        if !names.iter().any(|known| known == name) {
+            return Err(unknown("variant", name, names.iter().map(String::as_str)));
+        }
+        for (known, share, _) in &mut self.given {
+            *share = f64::from(u8::from(known == name));
+        }
+        variants::share_out(&mut self.config, name);
+        Ok(())
+    }
+
+    /// The MJCF of a variant, includes and changes in place; of the task's own model where `variant` is empty.
+    ///
+    /// # Errors
+    /// There is no such variant, or it was given as a compiled model.
+    pub fn mjcf(&self, variant: &str) -> Result<String> {
+        let (mut declared, _) = variants::declared(&self.config)?;
+        declared.retain(|declared| declared.name == variant);
+        let own = variants::Declared::default();
+        let (text, edits) = match declared.first().or(variant.is_empty().then_some(&own)) {
+            Some(declared) => (
+                declared.text(self.source.as_ref())?,
+                declared.edits.as_slice(),
+            ),
+            None => {
+                let error = Error::invalid(format!("variant `{variant}` has no MJCF"));
+                return Err(error.hint("it was given as a compiled model"));
+            }
+        };
+        mjcf::edited(&text.label, &text.text, text.folder, edits)
+    }
+
     /// What the task declares, with the configuration's numbers, checked against the model.
     ///
     /// # Errors

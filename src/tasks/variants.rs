@@ -19,6 +19,7 @@
 //! All variants share the task: its actions, observations, rewards and numbers. Variants that are alike but for numbers
 //! of the physics are stepped by one kernel, which reads these numbers from a table; others by kernels of their own.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +54,7 @@ pub(super) struct Declared {
     pub name: String,
     pub share: f64,
     model: Option<String>,
-    edits: Vec<Edit>,
+    pub edits: Vec<Edit>,
 }
 
 /// The table `variants`: the variants in its order, and the group that sees them.
@@ -144,36 +145,68 @@ fn text(value: &Value) -> String {
     }
 }
 
+/// MJCF, what it is called in errors, and where it looks for files.
+pub(super) struct Text<'a> {
+    pub label: &'a str,
+    pub text: Cow<'a, str>,
+    pub folder: &'a Path,
+}
+
 impl Declared {
+    /// The model that its attributes change.
+    pub(super) fn text<'a>(&'a self, source: Option<&'a Source>) -> Result<Text<'a>> {
+        let here = Path::new(".");
+        let Some(name) = &self.model else {
+            let source = source.ok_or_else(|| {
+                let error = Error::invalid("the task was given a compiled model");
+                self.place(error.hint("give variants as models, too"))
+            })?;
+            return Ok(Text {
+                label: &source.label,
+                text: Cow::Borrowed(&source.text),
+                folder: here,
+            });
+        };
+        let own = source.map_or(&[][..], |source| source.models);
+        if let Some((label, text)) = own.iter().find(|(own, _)| own == name) {
+            return Ok(Text {
+                label,
+                text: Cow::Borrowed(text),
+                folder: here,
+            });
+        }
+        let path = Path::new(name);
+        let text = fs::read_to_string(path);
+        Ok(Text {
+            label: name,
+            text: Cow::Owned(text.map_err(|error| self.place(Error::io(error).context(name)))?),
+            folder: path.parent().unwrap_or(here),
+        })
+    }
+
     /// The variant's model.
     pub(super) fn compile(&self, source: Option<&Source>) -> Result<Model> {
-        let place = |error: Error| error.context(format!("variants.{}", self.name));
-        let scene = match (&self.model, source) {
-            (None, None) => {
-                let error = Error::invalid("the task was given a compiled model");
-                return Err(place(error.hint("give variants as models, too")));
-            }
-            (None, Some(source)) => {
-                mjcf::parse_edited(&source.label, &source.text, ".", &self.edits)
-            }
-            (Some(name), source) => {
-                let own =
-                    source.and_then(|source| source.models.iter().find(|(own, _)| own == name));
-                match own {
-                    Some((label, text)) => mjcf::parse_edited(label, text, ".", &self.edits),
-                    None => {
-                        let path = Path::new(name);
-                        let text = fs::read_to_string(path)
-                            .map_err(|error| place(Error::io(error).context(name)))?;
-                        let folder = path.parent().unwrap_or(Path::new(""));
-                        mjcf::parse_edited(name, &text, folder, &self.edits)
-                    }
-                }
-            }
-        };
-        scene
+        let text = self.text(source)?;
+        mjcf::parse_edited(text.label, &text.text, text.folder, &self.edits)
             .and_then(|scene| Model::compile(&scene))
-            .map_err(place)
+            .map_err(|error| self.place(error))
+    }
+
+    fn place(&self, error: Error) -> Error {
+        error.context(format!("variants.{}", self.name))
+    }
+}
+
+/// Gives all worlds to one of the variants of a configuration.
+pub(super) fn share_out(config: &mut Table, name: &str) {
+    let Some(Value::Table(variants)) = config.get_mut("variants") else {
+        return;
+    };
+    for (known, said) in variants {
+        if let Value::Table(said) = said {
+            let share = if known == name { 1.0 } else { 0.0 };
+            said.insert("share".into(), Value::Float(share));
+        }
     }
 }
 

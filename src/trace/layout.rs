@@ -335,3 +335,33 @@ impl Field {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_union_has_room_for_each_and_frames_find_their_places() {
+        let declare = |layout: &mut Layout, qpos: usize, extra: bool| {
+            let state = layout.buffer("state", Kind::F32);
+            let fields = [
+                layout.field(state, "qpos", qpos),
+                layout.field(state, "time", 1),
+            ];
+            let table = layout.table("table", Kind::F32);
+            extra.then(|| layout.field(table, "more", 3));
+            fields
+        };
+        let own = [(2, false), (5, true), (3, false)].map(|(qpos, extra)| {
+            let mut layout = Layout::new();
+            declare(&mut layout, qpos, extra);
+            layout
+        });
+        let union = Layout::union(&own);
+        let rows: Vec<u32> = union.buffers().iter().map(|buffer| buffer.rows).collect();
+        assert_eq!(rows, [6, 3]);
+        let [qpos, time] = declare(&mut union.frame(), 3, false);
+        assert_eq!((qpos.row, qpos.len(), time.row), (0, 3, 5));
+        assert_eq!(Layout::union(&own[1..2]), own[1]);
+    }
+}

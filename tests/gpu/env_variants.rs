@@ -233,10 +233,9 @@ fn a_variant_steps_the_same_alone() {
         };
         let together = run(&mut env, 0);
         for (name, worlds) in variants.names.iter().zip(&variants.worlds) {
-            let alone = builder(&config)
-                .worlds(worlds.len())
-                .seed(3)
-                .only_variant(name);
+            let mut one = definition(MODEL, &config).unwrap();
+            one.only_variant(name).unwrap();
+            let alone = VecEnv::builder(one).worlds(worlds.len()).seed(3);
             let mut alone = alone
                 .first_stream(worlds.start as u32)
                 .build_on(target)
@@ -507,9 +506,19 @@ fn what_is_wrong_with_variants_is_said_on_one_line() {
             .build_on(Target::Host(Precision::Single))
             .is_ok()
     );
-    let unknown = builder(VARIANTS)
-        .only_variant("bal")
-        .build_on(Target::Host(Precision::Single));
-    let line = unknown.err().expect("it is refused").to_string();
+    let mut task = definition(MODEL, VARIANTS).unwrap();
+    let line = task.only_variant("bal").unwrap_err().to_string();
     assert!(line.contains("did you mean `ball`"), "{line}");
+}
+
+#[test]
+fn a_variant_is_a_file_of_its_own() {
+    let definition = definition(MODEL, VARIANTS).unwrap();
+    for variant in definition.variants().unwrap() {
+        let text = definition.mjcf(&variant.name).unwrap();
+        let scene = mjcf::parse("again", &text, ".").unwrap();
+        assert!(Model::compile(&scene).unwrap() == variant.model, "{text}");
+    }
+    assert!(definition.mjcf("").unwrap().contains("0.05"));
+    assert!(definition.mjcf("none").is_err());
 }

@@ -247,6 +247,20 @@ impl Element {
         self.attributes.push((name.into(), value.into()));
     }
 
+    /// As XML.
+    pub(super) fn to_xml(&self) -> String {
+        let escaped = |value: &str| {
+            let value = value.replace('&', "&amp;").replace('<', "&lt;");
+            value.replace('"', "&quot;")
+        };
+        let attributes = self.attributes.iter();
+        let attributes: String = attributes
+            .map(|(name, value)| format!(" {name}=\"{}\"", escaped(value)))
+            .collect();
+        let children: String = self.children.iter().map(Self::to_xml).collect();
+        format!("<{0}{attributes}>{children}</{0}>\n", self.tag)
+    }
+
     /// Adds a child, at this element's place.
     pub(super) fn add(&mut self, tag: &str) -> &mut Self {
         self.children.push(Self {

@@ -69,6 +69,21 @@ pub fn parse_edited(
     Reader::new(files, &mut Vec::new()).read(&root)
 }
 
+/// The text of MJCF after changes to the elements' attributes, with its includes in place.
+///
+/// # Errors
+/// As [`parse_edited`], but that the text need not be a model.
+pub fn edited(
+    label: &str,
+    text: &str,
+    directory: impl AsRef<Path>,
+    edits: &[Edit],
+) -> Result<String> {
+    let (mut root, _) = Files::parse(label, text, directory.as_ref())?;
+    edits.iter().try_for_each(|edit| edit.apply(&mut root))?;
+    Ok(root.to_xml())
+}
+
 /// Reads a file that may be attached to another; `above` are the files that attach it.
 fn load_nested(path: &Path, above: &mut Vec<PathBuf>) -> Result<Scene> {
     let key = path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
