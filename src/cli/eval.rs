@@ -1,5 +1,6 @@
 //! `eval`: a trained policy in whole episodes, without exploration.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,6 +9,7 @@ use serde::Serialize;
 use super::dump::Dump;
 use super::output::{self, note, say};
 use super::saved::{Conditions, Machine, SavedRun};
+use crate::env::VariantWorlds;
 use crate::error::Result;
 use crate::tasks::{Definition, Registry};
 use crate::train::{self, Environment, EvalReport, Policy, Recording, Worlds};
@@ -55,6 +57,8 @@ struct Report<'a> {
     checkpoint: String,
     #[serde(flatten)]
     results: &'a EvalReport,
+    /// Empty where worlds have the task's own model.
+    variants: Vec<VariantResults>,
 }
 
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
@@ -76,6 +80,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let count = arguments.episodes;
     let mut worlds = (arguments.dump).worlds(&machine, definition, width(count), SEED)?;
     let results = run_in(&mut worlds, &policy, count, recording.as_mut())?;
+    let variants = of_variants(&results, worlds.env().variants());
     if let (Some(recording), Some(path)) = (&recording, &arguments.record) {
         recording.save(path)?;
         note!("wrote {}", path.display());
@@ -85,10 +90,42 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
             task: &policy.spec.task,
             checkpoint: place.display().to_string(),
             results: &results,
+            variants,
         });
     }
-    print(&results);
+    print(&results, &variants);
     Ok(())
+}
+
+/// The episodes of one variant of the task's model.
+#[derive(Serialize)]
+pub(super) struct VariantResults {
+    name: String,
+    episodes: usize,
+    mean_return: f64,
+    /// Standard deviation of the return.
+    std_return: f64,
+}
+
+/// Results by variant; none where worlds have the task's own model.
+fn of_variants(results: &EvalReport, variants: &VariantWorlds) -> Vec<VariantResults> {
+    let named = variants.names.iter().zip(&variants.worlds);
+    let named = named.filter(|(name, _)| !name.is_empty());
+    let of_one = |(name, worlds): (&String, &Range<usize>)| {
+        let returns = results.returns.iter().zip(&results.worlds);
+        let returns = returns.filter(|(_, world)| worlds.contains(world));
+        let returns: Vec<f64> = returns.map(|(value, _)| *value).collect();
+        let n = returns.len() as f64;
+        let mean = returns.iter().sum::<f64>() / n;
+        let squares = returns.iter().map(|value| (value - mean).powi(2));
+        (!returns.is_empty()).then(|| VariantResults {
+            name: name.clone(),
+            episodes: returns.len(),
+            mean_return: mean,
+            std_return: (squares.sum::<f64>() / n).sqrt(),
+        })
+    };
+    named.filter_map(of_one).collect()
 }
 
 /// The policy of a run or of an exported file, its task, and where the policy is from.
@@ -113,16 +150,18 @@ fn open(
     Ok((machine, policy, definition, saved.checkpoint))
 }
 
-/// Runs whole episodes in worlds of their own.
+/// Runs whole episodes in worlds of their own; also what came of each variant of the model.
 pub(super) fn episodes(
     machine: &Machine,
     definition: Definition,
     policy: &Policy,
     episodes: u32,
     recording: Option<&mut Recording>,
-) -> Result<EvalReport> {
+) -> Result<(EvalReport, Vec<VariantResults>)> {
     let mut worlds = machine.worlds(definition, width(episodes), SEED)?;
-    run_in(&mut worlds, policy, episodes, recording)
+    let results = run_in(&mut worlds, policy, episodes, recording)?;
+    let variants = of_variants(&results, worlds.env().variants());
+    Ok((results, variants))
 }
 
 /// How many worlds an evaluation takes.
@@ -143,8 +182,8 @@ fn run_in(
     results
 }
 
-/// Prints the results.
-pub(super) fn print(results: &EvalReport) {
+/// Prints the results, also those of the variants by themselves.
+pub(super) fn print(results: &EvalReport, variants: &[VariantResults]) {
     let EvalReport {
         episodes,
         mean_return,
@@ -160,6 +199,15 @@ pub(super) fn print(results: &EvalReport) {
         "length   {mean_length:.1} control steps, {:.0} % ended by the task",
         100.0 * results.terminated
     );
+    for VariantResults {
+        name,
+        episodes,
+        mean_return,
+        std_return,
+    } in variants
+    {
+        say!("  {name}: {mean_return:.2} ± {std_return:.2} over {episodes} episodes");
+    }
     if results.quarantined > 0 {
         note!(
             "warning: {} episodes were not counted: their worlds went wrong",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use toml::Value;
+use toml::{Table, Value};
 
 use super::output::{note, short};
 use super::subject;
@@ -95,10 +95,7 @@ impl SavedRun {
         registry: &Registry,
         conditions: &Conditions,
     ) -> Result<Definition> {
-        let mut definition = registry
-            .load(&self.spec.task)
-            .map_err(|error| error.context(self.folder.display()))?;
-        definition.config = self.config.task.clone();
+        let mut definition = self.configured(registry, self.config.task.clone())?;
         if conditions.ranges == Ranges::Reached && !conditions.set("randomize.preset") {
             self.reach(&mut definition)
                 .map_err(|error| error.context(self.checkpoint.display()))?;
@@ -107,6 +104,15 @@ impl SavedRun {
         if definition.spec()?.adr.is_some() && !conditions.set("randomize.adr") {
             definition.set("randomize.adr.boundary_share=0")?;
         }
+        Ok(definition)
+    }
+
+    /// The run's task with another configuration.
+    pub(super) fn configured(&self, registry: &Registry, config: Table) -> Result<Definition> {
+        let mut definition = registry
+            .load(&self.spec.task)
+            .map_err(|error| error.context(self.folder.display()))?;
+        definition.config = config;
         Ok(definition)
     }
 

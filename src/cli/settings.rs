@@ -100,7 +100,8 @@ fn split(assignment: &str) -> Result<(&str, &str)> {
 fn task_key<'k>(key: &'k str, task_keys: &[String]) -> Option<&'k str> {
     // Of tables that grow the task alone knows the keys, and patterns fit whatever it has.
     let grows = |key: &str| {
-        key.starts_with("actuator.") || key.starts_with("randomize.") || key.contains(['*', '?'])
+        let tables = ["actuator.", "randomize.", "variants."];
+        tables.iter().any(|table| key.starts_with(table)) || key.contains(['*', '?'])
     };
     let known = |key: &str| task_keys.iter().any(|known| known == key) || grows(key);
     if known(key) {

@@ -208,7 +208,7 @@ impl Job {
         );
         let mut worlds = dump.worlds(machine, definition, config.worlds, config.seed)?;
         if let Some(time) = worlds.env().compile_time() {
-            let operations = worlds.env().step_graph().operations().total;
+            let operations = worlds.env().operations();
             note!(
                 "kernel: {operations} operations, compiled in {:.2} s",
                 (time.naga + time.driver).as_secs_f64()
@@ -224,9 +224,10 @@ impl Job {
         let policy = saved.policy(&machine.learner)?;
         note!("evaluating {} episodes", eval::EPISODES);
         let definition = saved.definition(registry, &Conditions::default())?;
-        let results = eval::episodes(machine, definition, &policy, eval::EPISODES, None)?;
+        let (results, variants) =
+            eval::episodes(machine, definition, &policy, eval::EPISODES, None)?;
         Evaluation::save(out, &results, outcome.steps)?;
-        eval::print(&results);
+        eval::print(&results, &variants);
         Ok(Some(()))
     }
 }

@@ -81,6 +81,9 @@ pub struct Origin {
     pub task: String,
     /// Its configuration, overrides included, as the text of a `task.toml`.
     pub config: String,
+    /// The variant of the model that the world had; empty without variants.
+    #[serde(default)]
+    pub variant: String,
     /// What happens to a world whose episode is over.
     pub autoreset: Autoreset,
     /// Physics steps in the control step.
@@ -96,17 +99,24 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// What an environment would be the origin of.
-    pub(super) fn of(env: &VecEnv, config: String) -> Self {
+    /// What an environment's world would be stepped by.
+    pub(super) fn of(env: &VecEnv, world: usize, config: String) -> Self {
         let (target, device) = env.machine.place();
+        let group = env
+            .groups
+            .iter()
+            .find(|group| group.worlds.contains(&world));
+        let group = group.unwrap_or(&env.groups[0]);
+        let plan = &group.plan;
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            task: env.plan.name.clone(),
+            task: plan.name.clone(),
             config,
-            autoreset: env.plan.autoreset,
+            autoreset: plan.autoreset,
             substeps: env.substeps,
-            model: hash(&format!("{:?}", env.plan.model)),
-            wgsl: hash(&env.step_graph().wgsl()),
+            model: hash(&format!("{:?}", plan.model)),
+            wgsl: hash(&env.machine.graph(group.step).wgsl()),
+            variant: env.variants.name_of(world).unwrap_or_default().into(),
             device,
             target: target.into(),
         }
@@ -212,7 +222,7 @@ impl BadWorld {
         let mut definition = registry.load(&self.origin.task)?;
         definition.config = (self.origin.config.parse())
             .map_err(|error: toml::de::Error| Error::invalid(error.message()).context("config"))?;
-        definition.spec()?;
+        definition.only_variant(&self.origin.variant)?;
         Ok(definition)
     }
 

@@ -45,6 +45,7 @@ mod state;
 mod subtree;
 mod touch;
 mod tree;
+mod variation;
 mod velocity;
 mod weights;
 
@@ -72,6 +73,7 @@ pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
 pub use tree::check;
+pub use variation::{Number, differences};
 pub use weights::inverse_weights;
 
 /// A substep's results.

@@ -57,6 +57,7 @@ mod spec;
 mod state;
 mod stats;
 mod terms;
+pub mod variants;
 mod walker2d;
 mod walker_walk;
 mod world;
@@ -75,6 +76,7 @@ pub use state::TaskState;
 pub use stats::{Cause, Quarantine, Stats, Warning};
 pub use terms::Terms;
 pub use toml::Table;
+pub use variants::Variant;
 pub use world::{Ctrl, JointState, World};
 
 pub(crate) use crate::error::unknown as spec_error;

@@ -84,7 +84,7 @@ macro_rules! handle {
             }
 
             /// Whether both handles are one constant or one node.
-            pub(super) fn same(self, other: Self) -> bool {
+            pub(crate) fn same(self, other: Self) -> bool {
                 match (self.0, other.0) {
                     (Repr::Constant(a), Repr::Constant(b)) => $constant(a) == $constant(b),
                     (Repr::Node { id: a, epoch: e }, Repr::Node { id: b, epoch: f }) => {

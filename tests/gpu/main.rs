@@ -27,6 +27,7 @@ mod env_physics;
 mod env_quarantine;
 mod env_state;
 mod env_support;
+mod env_variants;
 mod examples;
 mod gpu_arena;
 mod gpu_context;

@@ -67,13 +67,13 @@ use motor::Motor;
 use servo::{Servo, limited};
 
 /// The actuator models of a task on its model's actuators.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Drives {
     groups: Vec<Group>,
 }
 
 /// One model and the actuators that it stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Group {
     said: Actuator,
     axes: Vec<Axis>,
@@ -86,7 +86,7 @@ struct Group {
 }
 
 /// An actuator and the joint that it moves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Axis {
     actuator: usize,
     /// Where the joint's position stands.

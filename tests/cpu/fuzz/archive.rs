@@ -38,6 +38,7 @@ fn dump() -> BadWorld {
             config: "control_dt = 0.02".into(),
             autoreset: Autoreset::default(),
             substeps: 2,
+            variant: String::new(),
             model: "0".into(),
             wgsl: "0".into(),
             device: "host".into(),
