@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::dump::Dump;
 use super::output::{self, note, say};
-use super::saved::{Machine, SavedRun};
+use super::saved::{Conditions, Machine, SavedRun};
 use crate::env::VariantWorlds;
 use crate::error::Result;
 use crate::tasks::{Definition, Registry};
@@ -21,6 +21,7 @@ use crate::train::{self, Environment, EvalReport, Policy, Recording, Worlds};
   manyworlds eval runs/cartpole/001 --episodes 1000 --json
   manyworlds eval runs/cartpole/001/checkpoints/iteration_000050 --record episodes.npz
   manyworlds eval runs/quadruped/001 'randomize.mass={field=\"body_mass\",names=\"trunk\",scale.constant=1.5}'
+  manyworlds eval runs/quadruped/001 --ranges initial    (not where automatic domain randomization took them)
   manyworlds eval policy.json                    (as export writes it, or another program)")]
 pub(super) struct Arguments {
     /// Folder of a run, or of one of its checkpoints; or the F.json of an exported policy, for its task as it is by default
@@ -33,10 +34,8 @@ pub(super) struct Arguments {
     /// actions [T,n,A], reward, terminated, truncated, valid [T,n]
     #[arg(long, value_name = "F.npz")]
     record: Option<PathBuf>,
-    /// Settings of the task, over those it was trained with: the same policy in other worlds, for example
-    /// 'randomize.mass={field="body_mass",scale.constant=1.5}'
-    #[arg(value_name = "key=value")]
-    settings: Vec<String>,
+    #[command(flatten)]
+    conditions: Conditions,
     /// Print JSON: mean_return, std_return, mean_length, episodes, …, and the returns
     #[arg(long)]
     json: bool,
@@ -66,8 +65,8 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     if let Some(path) = &arguments.record {
         output::check_target(path)?;
     }
-    let (machine, policy, mut definition, place) = open(&arguments.policy, registry)?;
-    definition.set_all(arguments.settings.iter().map(String::as_str))?;
+    let (machine, policy, definition, place) =
+        open(&arguments.policy, &arguments.conditions, registry)?;
     note!(
         "{}: {} episodes of {}",
         place.display(),
@@ -130,17 +129,22 @@ fn of_variants(results: &EvalReport, variants: &VariantWorlds) -> Vec<VariantRes
 }
 
 /// The policy of a run or of an exported file, its task, and where the policy is from.
-fn open(path: &Path, registry: &Registry) -> Result<(Machine, Policy, Definition, PathBuf)> {
+fn open(
+    path: &Path,
+    conditions: &Conditions,
+    registry: &Registry,
+) -> Result<(Machine, Policy, Definition, PathBuf)> {
     if path.is_file() {
         let machine = Machine::open()?;
         let policy = train::import(path, &machine.learner.device())?;
-        let definition = registry
+        let mut definition = registry
             .load(&policy.spec.task)
             .map_err(|error| error.context(path.display()))?;
+        conditions.apply(&mut definition)?;
         return Ok((machine, policy, definition, path.to_owned()));
     }
     let saved = SavedRun::open(path)?;
-    let definition = saved.definition(registry)?;
+    let definition = saved.definition(registry, conditions)?;
     let machine = Machine::open()?;
     let policy = saved.policy(&machine.learner)?;
     Ok((machine, policy, definition, saved.checkpoint))

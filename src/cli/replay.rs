@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::output::{note, say};
-use super::saved::{Machine, SavedRun};
+use super::saved::{Conditions, Machine, SavedRun};
 use super::subject::ModelFile;
 use super::{eval, oracle};
 use crate::error::Result;
@@ -23,6 +23,8 @@ pub(super) struct Arguments {
     /// Folder of a run, or of one of its checkpoints
     #[arg(value_name = "DIR")]
     folder: PathBuf,
+    #[command(flatten)]
+    conditions: Conditions,
 }
 
 const WORLDS: u32 = 4;
@@ -30,15 +32,15 @@ const SECONDS: f64 = 10.0;
 
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let saved = SavedRun::open(&arguments.folder)?;
-    let definition = saved.definition(registry)?;
+    let configured = saved.definition(registry, &arguments.conditions)?;
     oracle::check()?;
     let steps = (SECONDS / saved.spec.control_dt).ceil() as u32;
-    let limit = definition.spec()?.max_episode_steps.min(steps.max(1));
+    let limit = configured.spec()?.max_episode_steps.min(steps.max(1));
 
     let machine = Machine::open()?;
     let policy = saved.policy(&machine.learner)?;
-    for variant in definition.variants()? {
-        let mut definition = saved.definition(registry)?;
+    for variant in configured.variants()? {
+        let mut definition = saved.configured(registry, configured.config.clone())?;
         definition.set(&format!("max_episode_steps={limit}"))?;
         let out = match variant.name.as_str() {
             "" => saved.folder.join("replay.gif"),

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::dump::Dump;
 use super::output::{note, say, short};
-use super::saved::{Evaluation, Machine, SavedRun};
+use super::saved::{Conditions, Evaluation, Machine, SavedRun};
 use super::seeds::{self, Seeds};
 use super::{eval, settings};
 use crate::error::{Error, Result};
@@ -223,7 +223,7 @@ impl Job {
         let saved = SavedRun::open(out)?;
         let policy = saved.policy(&machine.learner)?;
         note!("evaluating {} episodes", eval::EPISODES);
-        let definition = saved.definition(registry)?;
+        let definition = saved.definition(registry, &Conditions::default())?;
         let (results, variants) =
             eval::episodes(machine, definition, &policy, eval::EPISODES, None)?;
         Evaluation::save(out, &results, outcome.steps)?;

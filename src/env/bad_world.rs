@@ -191,17 +191,17 @@ const FORMAT: u32 = 1;
 impl BadWorld {
     /// What went wrong.
     pub fn causes(&self) -> Vec<Cause> {
-        Cause::of(self.bit("after", "status"))
+        Cause::of(first_bits(&self.after, "status"))
     }
 
     /// The control step of its episode.
     pub fn step(&self) -> u32 {
-        self.bit("before", "episode_step")
+        first_bits(&self.before, "episode_step")
     }
 
     /// The number of that episode in the world's random stream.
     pub fn episode(&self) -> u32 {
-        self.bit("before", "episode")
+        first_bits(&self.before, "episode")
     }
 
     /// A name for its file, which says which world and when.
@@ -212,18 +212,6 @@ impl BadWorld {
             self.episode(),
             self.step()
         )
-    }
-
-    /// The first number of an integer field; 0 without one.
-    fn bit(&self, side: &str, name: &str) -> u32 {
-        let fields = match side {
-            "before" => &self.before,
-            _ => &self.after,
-        };
-        match fields.iter().find(|(known, _)| known == name) {
-            Some((_, Values::Bits(bits))) => bits.first().copied().unwrap_or(0),
-            _ => 0,
-        }
     }
 
     /// The task that it was a world of, configured as it was there.
@@ -293,6 +281,7 @@ impl BadWorld {
     /// # Errors
     /// The file system's; or the file is no such archive, or not all of one.
     pub fn load(path: &Path) -> Result<Self> {
+        files::npz::check(path)?;
         Self::read(path).map_err(|error| error.context(path.display()))
     }
 
@@ -341,6 +330,14 @@ impl BadWorld {
             parameters: about.parameters.into_iter().zip(parameters).collect(),
             origin: about.origin,
         })
+    }
+}
+
+/// The first number of an integer field; 0 without one.
+fn first_bits(fields: &[(String, Values)], name: &str) -> u32 {
+    match fields.iter().find(|(known, _)| known == name) {
+        Some((_, Values::Bits(bits))) => bits.first().copied().unwrap_or(0),
+        _ => 0,
     }
 }
 

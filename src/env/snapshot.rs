@@ -47,6 +47,12 @@ impl Snapshot {
         &self.name
     }
 
+    /// The values of the environment's parameters, in the order of [`Params::keys`](crate::tasks::Params::keys), and behind
+    /// them what its curriculum remembers; nothing for a simulation without a task.
+    pub fn numbers(&self) -> &[f64] {
+        &self.params
+    }
+
     /// Writes a file that is whole or not there.
     ///
     /// # Errors

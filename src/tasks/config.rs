@@ -39,8 +39,8 @@ use toml::{Table, Value};
 use super::actuators::{self, Actuator};
 use super::params::Params;
 use super::sensing::{Lost, Sensor};
-use super::spec::{ObservationTerm, Spec, unknown};
-use crate::error::{Error, Result};
+use super::spec::{ObservationTerm, Spec};
+use crate::error::{Error, Result, unknown};
 use crate::randomize::{self, Adr, matches};
 
 impl Spec {
@@ -286,8 +286,8 @@ impl Spec {
                 command.interval,
             );
         }
-        for (key, value) in self.actuators.iter().flat_map(Actuator::parameters) {
-            params.add(key, value);
+        for (key, value, range) in self.actuators.iter().flat_map(Actuator::parameters) {
+            params.add_within(key, value, range);
         }
         for (key, value) in &self.params {
             params.add(key.clone(), *value);

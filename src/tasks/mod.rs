@@ -46,6 +46,7 @@ mod humanoid;
 mod init;
 mod locomotion;
 mod moment;
+mod moved;
 mod params;
 mod quadruped;
 pub(crate) mod recording;
@@ -78,9 +79,9 @@ pub use toml::Table;
 pub use variants::Variant;
 pub use world::{Ctrl, JointState, World};
 
+pub(crate) use crate::error::unknown as spec_error;
 pub(crate) use forces::ContactForces;
 pub(crate) use sensing::{Instant, Look, Memory};
-pub(crate) use spec::unknown as spec_error;
 pub(crate) use terms::check;
 pub(crate) use world::{Episode, Key, Past};
 

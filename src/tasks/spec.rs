@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::actuators::{Actuator, Drives};
 use super::sensing::Sensor;
-use crate::error::{Error, Result, near_matches};
+pub(crate) use crate::error::unknown;
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::randomize::{Adr, Entry, Randomization};
 
@@ -558,21 +559,6 @@ fn duplicate<'a>(names: &[&'a str]) -> Option<&'a str> {
         .enumerate()
         .find(|(i, name)| names[..*i].contains(name))
         .map(|(_, name)| *name)
-}
-
-/// An error for a name that is not known, with those that come close.
-pub(crate) fn unknown<'a>(
-    what: &str,
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Error {
-    let known: Vec<&str> = known.into_iter().collect();
-    let error = Error::invalid(format!("unknown {what} `{name}`"));
-    match near_matches(name, known.iter().copied()).as_slice() {
-        [] if known.is_empty() => error.hint(format!("the task has no {what}")),
-        [] => error.hint(format!("known: {}", known.join(", "))),
-        close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::recording::Recording;
 use super::sensing::{Look, Memory, Reader, Seen};
-use super::spec::{RANDOMIZED, VARIANT, unknown};
-use crate::error::{Error, Result};
+use super::spec::{RANDOMIZED, VARIANT};
+use crate::error::{Error, Result, unknown};
 use crate::trace::{Mask, Var, select, stage};
 
 /// Collects a task's terms. Every declared name is fed exactly once.

@@ -12,6 +12,7 @@ mod sensing_task;
 mod actuators;
 mod cli_bad_worlds;
 mod cli_parity;
+mod cli_ranges;
 mod cli_run;
 mod cli_seeds;
 mod cli_sweep;

@@ -56,7 +56,6 @@ use crate::math::Rng;
 use crate::rigid::State;
 use crate::trace::{Bits, BufferId, Carry, Field, Layout, Mask, Slot, Var, stage};
 
-pub use config::is_key;
 pub(crate) use config::set;
 pub use declare::{
     Actuator, Latency, Law, NUMBERS, Number, Per, Reader, STRUCTURE, Selection, Target,
