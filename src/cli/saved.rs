@@ -88,8 +88,8 @@ impl SavedRun {
         })
     }
 
-    /// The task as the run had it when it wrote the checkpoint, then as the conditions say. Nobody is held at the edges of
-    /// ranges: they are measured in training only.
+    /// The task as the run had it when it wrote the checkpoint, then as the conditions say. Ranges stay where they are, with
+    /// nobody held at their edges, unless there are settings of automatic domain randomization.
     pub(super) fn definition(
         &self,
         registry: &Registry,
@@ -100,10 +100,11 @@ impl SavedRun {
             self.reach(&mut definition)
                 .map_err(|error| error.context(self.checkpoint.display()))?;
         }
-        conditions.apply(&mut definition)?;
+        // Also so that settings may go beyond its limits.
         if definition.spec()?.adr.is_some() && !conditions.set("randomize.adr") {
-            definition.set("randomize.adr.boundary_share=0")?;
+            definition.set("randomize.adr=false")?;
         }
+        conditions.apply(&mut definition)?;
         Ok(definition)
     }
 

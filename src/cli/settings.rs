@@ -137,8 +137,8 @@ fn underlay(before: &Table, after: &Table) -> Table {
             (Some(Value::Table(before)), Value::Table(after)) => {
                 Value::Table(underlay(before, after))
             }
-            (Some(before), after) => like(before, after),
-            (None, after) => after.clone(),
+            (Some(before), after) if before.is_table() == after.is_table() => like(before, after),
+            (_, after) => after.clone(),
         };
         (key.clone(), value)
     };

@@ -30,6 +30,8 @@
 //! | `episodes` | so many at an edge before it may move; 256 if not given |
 //! | `boundary_share` | the share of episodes that are at an edge; 0.4 if not given |
 //!
+//! `adr = false` in `[randomize]` leaves all ranges where they are, whatever entries and presets say.
+//!
 //! An argument, `probability` or `decay` may be the name of another entry, which stands further up: its draw is meant.
 
 use toml::{Table, Value};
@@ -37,7 +39,7 @@ use toml::{Table, Value};
 use super::adr::{Adr, Growth, Metric};
 use super::distribution::{Argument, Distribution, Family};
 use super::entry::{Entry, Operation, Per, Timing};
-use crate::error::{Error, Result, unknown};
+use crate::error::{Error, Result, near_matches, unknown};
 
 /// The keys of an entry beside its distribution.
 const KEYS: [&str; 11] = [
@@ -73,10 +75,32 @@ pub fn configure(entries: &mut Vec<Entry>, table: &Table) -> Result<()> {
         };
         match entries.iter_mut().find(|entry| entry.name == *name) {
             Some(entry) => update(entry, table).map_err(place)?,
-            None => entries.push(read(name, table).map_err(place)?),
+            None => {
+                let new = read(name, table)
+                    .map_err(|error| place(misspelt(error, name, table, entries)))?;
+                entries.push(new);
+            }
         }
     }
     Ok(())
+}
+
+/// The error of a new entry: where it does not say what changes, it was meant to be one of those there are.
+fn misspelt(error: Error, name: &str, table: &Table, entries: &[Entry]) -> Error {
+    let names = entries.iter().map(|entry| entry.name.as_str());
+    let close = near_matches(name, names);
+    // Without a field, an entry is a number for others to read, with a distribution of its own.
+    let is_new = table.contains_key("field")
+        || Family::ALL
+            .iter()
+            .any(|(family, _)| table.contains_key(*family));
+    match close.first().filter(|_| !is_new) {
+        Some(close) => {
+            Error::invalid("there is no entry of this name, and no `field` for a new one")
+                .hint(format!("did you mean `randomize.{close}`?"))
+        }
+        None => error,
+    }
 }
 
 /// Reads the table `randomize.adr`, over what a preset says.
@@ -84,11 +108,15 @@ pub fn configure(entries: &mut Vec<Entry>, table: &Table) -> Result<()> {
 /// # Errors
 /// An unknown key (the hint names close ones), a value of the wrong type, or no thresholds.
 pub fn configure_adr(adr: &mut Option<Adr>, value: &Value) -> Result<()> {
+    if value.as_bool() == Some(false) {
+        *adr = None;
+        return Ok(());
+    }
     let table = value.as_table().ok_or_else(|| {
         wrong(
             "adr",
             value,
-            "write [randomize.adr] and its keys below; `adr` is no entry's name",
+            "write [randomize.adr] and its keys below, or adr = false",
         )
     })?;
     if let Some(key) = table.keys().find(|key| !ADR_KEYS.contains(&key.as_str())) {
@@ -253,10 +281,13 @@ fn draws(entry: &mut Entry, key: &str, value: &Value) -> Result<()> {
         Some(_) if !has_field => Err(Error::invalid(format!("`{key}` without a field"))
             .hint("say what changes with `field`, or leave out the operation")),
         Some((_, operation)) => {
+            for family in value.as_table().into_iter().flat_map(Table::keys) {
+                named("distribution", family, &Family::ALL)?;
+            }
             let families = value.as_table().filter(|families| families.len() == 1);
             let Some((family, numbers)) = families.and_then(|families| families.iter().next())
             else {
-                let hint = "it takes one distribution, as in scale.uniform = [0.8, 1.2]";
+                let hint = "it takes one distribution, as in scale = { uniform = [0.8, 1.2] }";
                 return Err(wrong(key, value, hint));
             };
             entry.operation = *operation;
@@ -464,6 +495,18 @@ mod tests {
             (
                 "[x]\nuniform = [0, true]",
                 "randomize.x: `uniform`: `true` is no number",
+            ),
+            (
+                "[mass]\nscale.uniform = [0, 1]\nscale.unifrom = [0, 1]",
+                "randomize.mass: unknown distribution `unifrom` (",
+            ),
+            (
+                "[mass]\nscale.uniform = [0, 1]\nscale.normal = [0, 1]",
+                "(it takes one distribution, as in scale = {",
+            ),
+            (
+                "[mas]\nscale.uniform = [0, 1]",
+                "randomize.mas: there is no entry of this name, and no `field` for a new one (did you mean `randomize.mass`?)",
             ),
             ("x = 1", "randomize.x: `1` is no table"),
             ("[\"a.b\"]\nuniform = [0, 1]", "a name has no dots"),

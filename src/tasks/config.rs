@@ -25,7 +25,7 @@
 //! | anything declared with [`Spec::param`] | the task's own number |
 //! | `randomize.NAME.…` | what differs from world to world, see [`randomize::configure`] |
 //! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
-//! | `randomize.adr` | automatic domain randomization, see [`randomize::configure`] |
+//! | `randomize.adr` | automatic domain randomization, see [`randomize::configure`]; `false`: none, whatever entries say |
 //! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
 //! | `variants.NAME.…` | other bodies for groups of worlds, see [`variants`](super::variants) |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
@@ -126,14 +126,21 @@ impl Spec {
                     .map_err(|error| error.context(format!("preset {name}")))?;
             }
         }
-        if let Some(adr) = entries.remove("adr") {
-            randomize::configure_adr(&mut self.adr, &adr)
+        let adr = entries.remove("adr");
+        if let Some(adr) = &adr {
+            randomize::configure_adr(&mut self.adr, adr)
                 .map_err(|error| error.context("randomize.adr"))?;
         }
         if let Some(group) = entries.remove("observe") {
             self.randomized_group = Some(text("observe", &group)?);
         }
-        randomize::configure(&mut self.randomize, &entries)
+        randomize::configure(&mut self.randomize, &entries)?;
+        if adr == Some(Value::Boolean(false)) {
+            for entry in &mut self.randomize {
+                entry.adr = None;
+            }
+        }
+        Ok(())
     }
 
     /// Sets the number of a key.

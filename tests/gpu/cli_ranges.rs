@@ -70,6 +70,10 @@ fn a_policy_is_evaluated_in_the_ranges_that_its_training_reached() {
         let (found, _) = eval("run", &["--ranges", from, &gain, &mass]);
         assert_eq!(found, *expected, "{from}");
     }
+    // Also beyond the limits.
+    let [gain, mass] = words("[0.1,0.2]", "[20,20]");
+    let (beyond, _) = eval("run", &[&gain, &mass]);
+    assert_ne!(beyond, reached);
     // An earlier checkpoint had come less far.
     let early = "run/checkpoints/iteration_000002";
     let (free, errors) = eval(early, &[]);
