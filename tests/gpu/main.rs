@@ -16,6 +16,7 @@ mod cli_ranges;
 mod cli_run;
 mod cli_seeds;
 mod cli_sweep;
+mod cli_variants;
 mod collision_device;
 mod env_autoreset;
 mod env_bad_worlds;
