@@ -198,6 +198,29 @@ mod tests {
     }
 
     #[test]
+    fn a_switch_takes_the_place_of_a_table() {
+        let mut definition = Registry::builtin().load("cartpole").expect("is built in");
+        let text = "[randomize.gain]\nuniform = [1, 2]\nadr = { limits = [0, 3], step = 1 }\n\
+                    [randomize.adr]\nlow = 1\nhigh = 2\n";
+        definition
+            .config
+            .extend(text.parse::<Table>().expect("is TOML"));
+        let with = |definition: &Definition| {
+            definition
+                .spec()
+                .unwrap()
+                .randomization()
+                .boundaries()
+                .len()
+        };
+        assert_eq!(with(&definition), 2);
+        let layers = fresh(&mut definition, &["randomize.adr=false".into()]).unwrap();
+        assert_eq!(with(&definition), 0);
+        let config = Config::from_layers(&layers).unwrap();
+        assert_eq!(config.task["randomize"], definition.config["randomize"]);
+    }
+
+    #[test]
     fn both_sets_of_keys_are_set_and_know_their_origin() {
         let (layers, definition) = layers(&[
             "ppo.gamma=0.5",
