@@ -23,7 +23,7 @@ pub struct Fields {
     /// `parameters`: the task's adjustable numbers.
     pub parameters: Field,
 
-    /// `qpos`, `qvel`, `act`, `time`, and where the solver starts from.
+    /// `qpos`, `qvel`, `act`, `time`, `mocap_pos`, `mocap_quat`, `eq_active` (integers), and where the solver starts from.
     pub physics: StateFields,
     /// `own.NAME`, in the order of the spec.
     pub own: Vec<Field>,

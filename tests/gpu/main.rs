@@ -26,6 +26,7 @@ mod env_physics;
 mod env_quarantine;
 mod env_state;
 mod env_support;
+mod equality;
 mod examples;
 mod gpu_arena;
 mod gpu_context;

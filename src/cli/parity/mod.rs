@@ -41,8 +41,8 @@ use stages::Stages;
 /// some states. A state in which ours are right is held against what MuJoCo computes from them, and it is told how many
 /// there are, and how far off MuJoCo's own contacts were.
 ///
-/// --from takes the states from a recording (.npz): qpos [T,N,nq] and qvel [T,N,nv], and act and ctrl where it has them;
-/// without ctrl, controls are random. `rollout --out` and `eval --record` write such files, and for states that MuJoCo
+/// --from takes the states from a recording (.npz): qpos [T,N,nq] and qvel [T,N,nv], and act, ctrl and eq_active where it
+/// has them; without ctrl, controls are random. `rollout --out` and `eval --record` write such files, and for states that MuJoCo
 /// visits under a trained policy tests/oracle/policy.py, given what `export` wrote.
 ///
 /// --write makes a table of the repository's own models, the tasks' and all that the Python packages gymnasium and
