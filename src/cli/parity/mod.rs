@@ -77,7 +77,7 @@ pub(super) struct Arguments {
     /// Write the table of all models into this file
     #[arg(long, value_name = "F.md", conflicts_with = "models")]
     write: Option<PathBuf>,
-    /// For the table: seconds that a model has to answer
+    /// For the table: seconds of processor time that a model has to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
 }
