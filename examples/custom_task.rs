@@ -68,6 +68,7 @@ pub(crate) fn main() -> Result<()> {
         make: || Box::new(Puck),
         model: MODEL,
         config: TASK,
+        models: &[],
     };
     registry.register("puck", entry);
     let context = Context::new(&Options::default())?;

@@ -128,6 +128,17 @@ pub fn near_matches<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) 
     scored.into_iter().map(|(_, name)| name).take(3).collect()
 }
 
+/// The error for a name that is not known: the hint has those that come close, or all.
+pub fn unknown<'a>(what: &str, name: &str, known: impl IntoIterator<Item = &'a str>) -> Error {
+    let known: Vec<&str> = known.into_iter().collect();
+    let error = Error::invalid(format!("unknown {what} `{name}`"));
+    match near_matches(name, known.iter().copied()).as_slice() {
+        [] if known.is_empty() => error.hint(format!("there is no {what} at all")),
+        [] => error.hint(format!("known: {}", known.join(", "))),
+        close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
+    }
+}
+
 /// Levenshtein distance over characters.
 fn edit_distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -147,6 +158,17 @@ fn edit_distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_unknown_name_comes_with_those_that_are_known() {
+        let error = |known: &[&str]| unknown("key", "gama", known.iter().copied()).to_string();
+        assert_eq!(error(&[]), "unknown key `gama` (there is no key at all)");
+        assert_eq!(error(&["x", "y"]), "unknown key `gama` (known: x, y)");
+        assert_eq!(
+            error(&["x", "gamma"]),
+            "unknown key `gama` (did you mean `gamma`?)"
+        );
+    }
 
     #[test]
     fn prints_place_cause_and_remedy_on_one_line() {

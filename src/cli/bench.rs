@@ -155,7 +155,9 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     };
     // All names are checked before the first measurement.
     for name in &names {
-        configured(name, registry, &arguments.settings)?.warn();
+        Subject::find(name, registry)?
+            .with(&arguments.settings)?
+            .warn();
     }
     let context = subject::open_device()?;
     let mut report = Report {
@@ -204,23 +206,6 @@ struct Bench<'a> {
     settings: &'a [String],
 }
 
-/// A task with settings, or a model, which has none.
-fn configured(name: &str, registry: &Registry, settings: &[String]) -> Result<Subject> {
-    let mut subject = Subject::find(name, registry)?;
-    match &mut subject {
-        Subject::Task { definition, .. } => {
-            definition.set_all(settings.iter().map(String::as_str))?;
-        }
-        Subject::Model { .. } if settings.is_empty() => {}
-        Subject::Model { .. } => {
-            return Err(Error::invalid("a model has no settings")
-                .context(name)
-                .hint("--set is for tasks"));
-        }
-    }
-    Ok(subject)
-}
-
 /// Where trajectories begin, and under which controls.
 enum Starts {
     /// At `qpos0`, under random controls in these ranges.
@@ -264,7 +249,7 @@ impl Starts {
 
 impl Bench<'_> {
     fn run(&self, peer: Option<&Value>) -> Result<Row> {
-        let subject = configured(self.name, self.registry, self.settings)?;
+        let subject = Subject::find(self.name, self.registry)?.with(self.settings)?;
         let model = Arc::new(subject.model().clone());
         let mut row = match subject {
             Subject::Model { .. } => self.physics(&model, 10)?,
@@ -284,7 +269,7 @@ impl Bench<'_> {
                     env_steps_with_inference: inference,
                     env_steps_with_training: training,
                     memory: bytes(env.step_graph(), self.worlds),
-                    operations: env.step_graph().operations().total,
+                    operations: env.operations(),
                     compile_seconds: seconds(env.compile_time(), first_launch),
                     ..physics
                 }

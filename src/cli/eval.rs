@@ -1,5 +1,6 @@
 //! `eval`: a trained policy in whole episodes, without exploration.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -7,7 +8,8 @@ use serde::Serialize;
 
 use super::dump::Dump;
 use super::output::{self, note, say};
-use super::saved::{Machine, SavedRun};
+use super::saved::{Conditions, Machine, SavedRun};
+use crate::env::VariantWorlds;
 use crate::error::Result;
 use crate::tasks::{Definition, Registry};
 use crate::train::{self, Environment, EvalReport, Policy, Recording, Worlds};
@@ -19,6 +21,7 @@ use crate::train::{self, Environment, EvalReport, Policy, Recording, Worlds};
   manyworlds eval runs/cartpole/001 --episodes 1000 --json
   manyworlds eval runs/cartpole/001/checkpoints/iteration_000050 --record episodes.npz
   manyworlds eval runs/quadruped/001 'randomize.mass={field=\"body_mass\",names=\"trunk\",scale.constant=1.5}'
+  manyworlds eval runs/quadruped/001 --ranges initial    (not where automatic domain randomization took them)
   manyworlds eval policy.json                    (as export writes it, or another program)")]
 pub(super) struct Arguments {
     /// Folder of a run, or of one of its checkpoints; or the F.json of an exported policy, for its task as it is by default
@@ -31,10 +34,8 @@ pub(super) struct Arguments {
     /// actions [T,n,A], reward, terminated, truncated, valid [T,n]
     #[arg(long, value_name = "F.npz")]
     record: Option<PathBuf>,
-    /// Settings of the task, over those it was trained with: the same policy in other worlds, for example
-    /// 'randomize.mass={field="body_mass",scale.constant=1.5}'
-    #[arg(value_name = "key=value")]
-    settings: Vec<String>,
+    #[command(flatten)]
+    conditions: Conditions,
     /// Print JSON: mean_return, std_return, mean_length, episodes, …, and the returns
     #[arg(long)]
     json: bool,
@@ -56,14 +57,16 @@ struct Report<'a> {
     checkpoint: String,
     #[serde(flatten)]
     results: &'a EvalReport,
+    /// Empty where worlds have the task's own model.
+    variants: Vec<VariantResults>,
 }
 
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     if let Some(path) = &arguments.record {
         output::check_target(path)?;
     }
-    let (machine, policy, mut definition, place) = open(&arguments.policy, registry)?;
-    definition.set_all(arguments.settings.iter().map(String::as_str))?;
+    let (machine, policy, definition, place) =
+        open(&arguments.policy, &arguments.conditions, registry)?;
     note!(
         "{}: {} episodes of {}",
         place.display(),
@@ -77,6 +80,7 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let count = arguments.episodes;
     let mut worlds = (arguments.dump).worlds(&machine, definition, width(count), SEED)?;
     let results = run_in(&mut worlds, &policy, count, recording.as_mut())?;
+    let variants = of_variants(&results, worlds.env().variants());
     if let (Some(recording), Some(path)) = (&recording, &arguments.record) {
         recording.save(path)?;
         note!("wrote {}", path.display());
@@ -86,39 +90,78 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
             task: &policy.spec.task,
             checkpoint: place.display().to_string(),
             results: &results,
+            variants,
         });
     }
-    print(&results);
+    print(&results, &variants);
     Ok(())
 }
 
+/// The episodes of one variant of the task's model.
+#[derive(Serialize)]
+pub(super) struct VariantResults {
+    name: String,
+    episodes: usize,
+    mean_return: f64,
+    /// Standard deviation of the return.
+    std_return: f64,
+}
+
+/// Results by variant; none where worlds have the task's own model.
+fn of_variants(results: &EvalReport, variants: &VariantWorlds) -> Vec<VariantResults> {
+    let named = variants.names.iter().zip(&variants.worlds);
+    let named = named.filter(|(name, _)| !name.is_empty());
+    let of_one = |(name, worlds): (&String, &Range<usize>)| {
+        let returns = results.returns.iter().zip(&results.worlds);
+        let returns = returns.filter(|(_, world)| worlds.contains(world));
+        let returns: Vec<f64> = returns.map(|(value, _)| *value).collect();
+        let n = returns.len() as f64;
+        let mean = returns.iter().sum::<f64>() / n;
+        let squares = returns.iter().map(|value| (value - mean).powi(2));
+        (!returns.is_empty()).then(|| VariantResults {
+            name: name.clone(),
+            episodes: returns.len(),
+            mean_return: mean,
+            std_return: (squares.sum::<f64>() / n).sqrt(),
+        })
+    };
+    named.filter_map(of_one).collect()
+}
+
 /// The policy of a run or of an exported file, its task, and where the policy is from.
-fn open(path: &Path, registry: &Registry) -> Result<(Machine, Policy, Definition, PathBuf)> {
+fn open(
+    path: &Path,
+    conditions: &Conditions,
+    registry: &Registry,
+) -> Result<(Machine, Policy, Definition, PathBuf)> {
     if path.is_file() {
         let machine = Machine::open()?;
         let policy = train::import(path, &machine.learner.device())?;
-        let definition = registry
+        let mut definition = registry
             .load(&policy.spec.task)
             .map_err(|error| error.context(path.display()))?;
+        conditions.apply(&mut definition)?;
         return Ok((machine, policy, definition, path.to_owned()));
     }
     let saved = SavedRun::open(path)?;
-    let definition = saved.definition(registry)?;
+    let definition = saved.definition(registry, conditions)?;
     let machine = Machine::open()?;
     let policy = saved.policy(&machine.learner)?;
     Ok((machine, policy, definition, saved.checkpoint))
 }
 
-/// Runs whole episodes in worlds of their own.
+/// Runs whole episodes in worlds of their own; also what came of each variant of the model.
 pub(super) fn episodes(
     machine: &Machine,
     definition: Definition,
     policy: &Policy,
     episodes: u32,
     recording: Option<&mut Recording>,
-) -> Result<EvalReport> {
+) -> Result<(EvalReport, Vec<VariantResults>)> {
     let mut worlds = machine.worlds(definition, width(episodes), SEED)?;
-    run_in(&mut worlds, policy, episodes, recording)
+    let results = run_in(&mut worlds, policy, episodes, recording)?;
+    let variants = of_variants(&results, worlds.env().variants());
+    Ok((results, variants))
 }
 
 /// How many worlds an evaluation takes.
@@ -139,8 +182,8 @@ fn run_in(
     results
 }
 
-/// Prints the results.
-pub(super) fn print(results: &EvalReport) {
+/// Prints the results, also those of the variants by themselves.
+pub(super) fn print(results: &EvalReport, variants: &[VariantResults]) {
     let EvalReport {
         episodes,
         mean_return,
@@ -156,6 +199,15 @@ pub(super) fn print(results: &EvalReport) {
         "length   {mean_length:.1} control steps, {:.0} % ended by the task",
         100.0 * results.terminated
     );
+    for VariantResults {
+        name,
+        episodes,
+        mean_return,
+        std_return,
+    } in variants
+    {
+        say!("  {name}: {mean_return:.2} ± {std_return:.2} over {episodes} episodes");
+    }
     if results.quarantined > 0 {
         note!(
             "warning: {} episodes were not counted: their worlds went wrong",

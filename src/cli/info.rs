@@ -25,7 +25,10 @@ pub(super) struct Arguments {
     /// A model (an MJCF file) or a task
     #[arg(value_name = "MODEL.xml|TASK")]
     subject: Option<String>,
-    /// Print the WGSL of the kernel, and nothing else
+    /// Settings of the task
+    #[arg(value_name = "key=value", requires = "subject")]
+    settings: Vec<String>,
+    /// Print the WGSL of the kernels, and nothing else
     #[arg(long, requires = "subject", conflicts_with = "json")]
     wgsl: bool,
     /// Print JSON
@@ -43,19 +46,24 @@ struct Report {
     task: Option<TaskReport>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel: Option<KernelReport>,
+    /// Of variants of the model that the first does not step.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    other_kernels: Vec<KernelReport>,
 }
 
 pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
     let subject = arguments.subject.as_deref();
     let subject = subject
-        .map(|text| Subject::find(text, registry))
+        .map(|text| Subject::find(text, registry)?.with(&arguments.settings))
         .transpose()?;
     if let Some(subject) = &subject {
         subject.warn();
     }
     if arguments.wgsl {
         if let Some(subject) = subject {
-            say!("{}", subject.into_graph()?.wgsl());
+            for (_, graph) in subject.into_graphs()? {
+                say!("{}", graph.wgsl());
+            }
         }
         return Ok(());
     }
@@ -79,13 +87,20 @@ pub(super) fn run(arguments: &Arguments, registry: &Registry) -> Result<()> {
         model: None,
         task: None,
         kernel: None,
+        other_kernels: Vec::new(),
     };
     if let Some(subject) = subject {
         report.model = Some(Sizes::of(subject.model()));
         if let Subject::Task { definition, .. } = &subject {
             report.task = Some(TaskReport::of(definition)?);
         }
-        report.kernel = Some(KernelReport::of(&subject.into_graph()?, device.as_ref())?);
+        for (variants, graph) in subject.into_graphs()? {
+            let kernel = KernelReport::of(&graph, variants, device.as_ref())?;
+            match report.kernel {
+                None => report.kernel = Some(kernel),
+                Some(_) => report.other_kernels.push(kernel),
+            }
+        }
     }
     if arguments.json {
         return output::json(&report);
@@ -112,7 +127,7 @@ impl Report {
         if let Some(task) = &self.task {
             task.print();
         }
-        if let Some(kernel) = &self.kernel {
+        for kernel in self.kernel.iter().chain(&self.other_kernels) {
             kernel.print();
         }
     }
@@ -371,6 +386,9 @@ impl TaskReport {
 #[derive(Serialize)]
 struct KernelReport {
     name: String,
+    /// The variants of the model that it steps; none where worlds have the task's own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    variants: Vec<String>,
     operations: usize,
     divisions: usize,
     loads: usize,
@@ -386,7 +404,7 @@ struct KernelReport {
 }
 
 impl KernelReport {
-    fn of(graph: &Graph, device: Option<&Context>) -> Result<Self> {
+    fn of(graph: &Graph, variants: Vec<String>, device: Option<&Context>) -> Result<Self> {
         let compile_time = match device {
             None => None,
             Some(device) => {
@@ -405,6 +423,7 @@ impl KernelReport {
         } = graph.operations();
         Ok(Self {
             name: graph.name().to_owned(),
+            variants,
             operations: total,
             divisions,
             loads,
@@ -442,7 +461,11 @@ impl KernelReport {
                 format!("{naga:.2} s naga, {driver:.2} s driver"),
             ));
         }
-        print_rows(&format!("kernel {}", self.name), &rows);
+        let variants = match self.variants.as_slice() {
+            [] => String::new(),
+            names => format!(" of {}", names.join(", ")),
+        };
+        print_rows(&format!("kernel {}{variants}", self.name), &rows);
         say!("  operations by stage");
         for (stage, operations) in &self.operations_by_stage {
             say!("    {operations:>7}  {stage}");

@@ -2,16 +2,55 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
 
-use super::output::note;
+use super::output::{note, short};
 use super::subject;
-use crate::env::VecEnv;
+use crate::env::{Snapshot, VecEnv};
 use crate::error::{Error, Result};
 use crate::files;
 use crate::gpu::Context;
 use crate::tasks::{Definition, Registry};
 use crate::train::{Config, EvalReport, Learner, Policy, Spec, Worlds, checkpoint, policy};
+
+/// In which worlds a saved policy acts.
+#[derive(Args, Clone, Debug, Default)]
+pub(super) struct Conditions {
+    /// Where ranges stand that moved in training (automatic domain randomization), and other numbers that a task moves. A
+    /// randomize.preset=… among the settings chooses ranges anew
+    #[arg(long, value_enum, default_value_t)]
+    ranges: Ranges,
+    /// Settings of the task, over those it was trained with and what its ranges reached: the same policy in other worlds,
+    /// for example 'randomize.mass={field="body_mass",scale.constant=1.5}'
+    #[arg(value_name = "key=value")]
+    settings: Vec<String>,
+}
+
+/// Where ranges that move stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Ranges {
+    /// Where training had moved them to by this checkpoint
+    #[default]
+    Reached,
+    /// Where they began
+    Initial,
+}
+
+impl Conditions {
+    /// Changes a task that knows nothing of a run.
+    pub(super) fn apply(&self, definition: &mut Definition) -> Result<()> {
+        definition.set_all(self.settings.iter().map(String::as_str))
+    }
+
+    /// Whether there are settings of a key, or below it.
+    fn set(&self, key: &str) -> bool {
+        let keys = self.settings.iter().map(|setting| setting.trim_start());
+        keys.filter_map(|text| text.strip_prefix(key))
+            .any(|rest| rest.trim_start().starts_with(['=', '.']))
+    }
+}
 
 /// What `train` left in a folder.
 pub(super) struct SavedRun {
@@ -49,18 +88,73 @@ impl SavedRun {
         })
     }
 
-    /// The task as the run has it.
-    pub(super) fn definition(&self, registry: &Registry) -> Result<Definition> {
+    /// The task as the run had it when it wrote the checkpoint, then as the conditions say. Nobody is held at the edges of
+    /// ranges: they are measured in training only.
+    pub(super) fn definition(
+        &self,
+        registry: &Registry,
+        conditions: &Conditions,
+    ) -> Result<Definition> {
+        let mut definition = self.configured(registry, self.config.task.clone())?;
+        if conditions.ranges == Ranges::Reached && !conditions.set("randomize.preset") {
+            self.reach(&mut definition)
+                .map_err(|error| error.context(self.checkpoint.display()))?;
+        }
+        conditions.apply(&mut definition)?;
+        if definition.spec()?.adr.is_some() && !conditions.set("randomize.adr") {
+            definition.set("randomize.adr.boundary_share=0")?;
+        }
+        Ok(definition)
+    }
+
+    /// The run's task with another configuration.
+    pub(super) fn configured(&self, registry: &Registry, config: Table) -> Result<Definition> {
         let mut definition = registry
             .load(&self.spec.task)
             .map_err(|error| error.context(self.folder.display()))?;
-        definition.config = self.config.task.clone();
+        definition.config = config;
         Ok(definition)
+    }
+
+    /// Puts the numbers that the checkpoint has into a task, and says which of them training had moved.
+    fn reach(&self, definition: &mut Definition) -> Result<()> {
+        let snapshot = Snapshot::from_bytes(&checkpoint::environment(&self.checkpoint)?)?;
+        let count = definition.spec()?.parameters().len();
+        let Some(numbers) = snapshot.numbers().get(..count) else {
+            note!(
+                "warning: the checkpoint's worlds are of another version: ranges are as they began"
+            );
+            return Ok(());
+        };
+        let moved = definition.set_parameters(numbers)?;
+        if !moved.is_empty() {
+            let shown: Vec<String> = moved
+                .iter()
+                .map(|(key, value)| format!("{key} = {}", rounded(value)))
+                .collect();
+            note!(
+                "as training had moved them (--ranges initial: as they began): {}",
+                shown.join(", ")
+            );
+        }
+        Ok(())
     }
 
     /// The checkpoint's policy, where `learner` computes.
     pub(super) fn policy(&self, learner: &Learner) -> Result<Policy> {
         Policy::load(&self.checkpoint, &learner.device())
+    }
+}
+
+/// A value as it is read best: without the rounding errors of many small steps.
+fn rounded(value: &Value) -> String {
+    match value {
+        Value::Float(number) => short(*number),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(rounded).collect();
+            format!("[{}]", items.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

@@ -55,14 +55,14 @@ fn assign(layers: &mut Layers, task_keys: &[String], assignments: &[String]) -> 
             Some(key) => format!("task.{key}"),
             None => key.to_owned(),
         };
-        if !known.contains(&full)
-            && !known
-                .iter()
-                .any(|known| known.starts_with(&format!("{full}.")))
-        {
+        let leaves = leaves(&full, value);
+        let inside = format!("{full}.");
+        let is_known = known.contains(&full) || known.iter().any(|key| key.starts_with(&inside));
+        // An empty table, as of a variant that changes nothing, has no keys; the task has checked it.
+        if !is_known && !(leaves.is_empty() && task_key(key, task_keys).is_some()) {
             return Err(unknown(key, &known, task_keys));
         }
-        for (key, value) in leaves(&full, value) {
+        for (key, value) in leaves {
             layers.set(&format!("{key}={value}"), Origin::CommandLine)?;
         }
     }
@@ -76,7 +76,7 @@ fn leaves(key: &str, value: &str) -> Vec<(String, String)> {
         .ok()
         .and_then(|mut t| t.remove("value"))
     {
-        Some(Value::Table(table)) if !table.is_empty() => {
+        Some(Value::Table(table)) => {
             let inner = table.iter();
             inner
                 .flat_map(|(part, value)| leaves(&format!("{key}.{part}"), &value.to_string()))
@@ -100,7 +100,8 @@ fn split(assignment: &str) -> Result<(&str, &str)> {
 fn task_key<'k>(key: &'k str, task_keys: &[String]) -> Option<&'k str> {
     // Of tables that grow the task alone knows the keys, and patterns fit whatever it has.
     let grows = |key: &str| {
-        key.starts_with("actuator.") || key.starts_with("randomize.") || key.contains(['*', '?'])
+        let tables = ["actuator.", "randomize.", "variants."];
+        tables.iter().any(|table| key.starts_with(table)) || key.contains(['*', '?'])
     };
     let known = |key: &str| task_keys.iter().any(|known| known == key) || grows(key);
     if known(key) {
@@ -185,6 +186,15 @@ mod tests {
         let config = Config::from_layers(&layers).unwrap();
         assert_eq!(config.task["randomize"], definition.config["randomize"]);
         assert_eq!(definition.spec().unwrap().randomization().draws(), 2);
+    }
+
+    #[test]
+    fn a_variant_that_changes_nothing_is_an_empty_table() {
+        let set = ["variants.own={}", "variants.heavy={geom={pole={mass=2}}}"];
+        let (layers, definition) = layers(&set).unwrap();
+        let config = Config::from_layers(&layers).unwrap();
+        assert_eq!(config.task["variants"], definition.config["variants"]);
+        assert_eq!(definition.variants().unwrap().len(), 2);
     }
 
     #[test]

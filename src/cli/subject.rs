@@ -94,16 +94,48 @@ impl Subject {
         }
     }
 
-    /// What the device would run for a step: a control step of the task, or the model's substeps. No device is needed.
-    pub(super) fn into_graph(self) -> Result<Graph> {
+    /// What the device would run for a step: a control step of the task, for each kernel with the variants of the model
+    /// that it steps; or the model's substeps. No device is needed.
+    pub(super) fn into_graphs(self) -> Result<Vec<(Vec<String>, Graph)>> {
         let host = Target::Host(Precision::Single);
-        match self {
-            Self::Task { definition, .. } => Ok(VecEnv::builder(*definition)
-                .build_on(host)?
-                .step_graph()
-                .clone()),
-            Self::Model { model, .. } => Ok(Physics::new(&model, 1, host)?.graph().clone()),
+        let definition = match self {
+            Self::Task { definition, .. } => *definition,
+            Self::Model { model, .. } => {
+                let graph = Physics::new(&model, 1, host)?.graph().clone();
+                return Ok(vec![(Vec::new(), graph)]);
+            }
+        };
+        // Enough for small shares, too.
+        let worlds = 100 * definition.variants()?.len();
+        let env = VecEnv::builder(definition).worlds(worlds).build_on(host)?;
+        let graphs = env.step_graphs().map(|(graph, worlds)| {
+            let mut names: Vec<String> = worlds
+                .filter_map(|world| env.variants().name_of(world).map(str::to_owned))
+                .collect();
+            names.dedup();
+            names.retain(|name| !name.is_empty());
+            (names, graph.clone())
+        });
+        Ok(graphs.collect())
+    }
+
+    /// The same with settings of its task.
+    ///
+    /// # Errors
+    /// A key or a value is wrong, or a model is given settings.
+    pub(super) fn with(mut self, settings: &[String]) -> Result<Self> {
+        match &mut self {
+            Self::Task { definition, .. } => {
+                definition.set_all(settings.iter().map(String::as_str))?;
+            }
+            Self::Model { .. } if settings.is_empty() => {}
+            Self::Model { path, .. } => {
+                return Err(Error::invalid("a model has no settings")
+                    .context(path.display())
+                    .hint("key=value is for tasks"));
+            }
         }
+        Ok(self)
     }
 }
 

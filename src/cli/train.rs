@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::dump::Dump;
 use super::output::{note, say, short};
-use super::saved::{Evaluation, Machine, SavedRun};
+use super::saved::{Conditions, Evaluation, Machine, SavedRun};
 use super::seeds::{self, Seeds};
 use super::{eval, settings};
 use crate::error::{Error, Result};
@@ -208,7 +208,7 @@ impl Job {
         );
         let mut worlds = dump.worlds(machine, definition, config.worlds, config.seed)?;
         if let Some(time) = worlds.env().compile_time() {
-            let operations = worlds.env().step_graph().operations().total;
+            let operations = worlds.env().operations();
             note!(
                 "kernel: {operations} operations, compiled in {:.2} s",
                 (time.naga + time.driver).as_secs_f64()
@@ -223,10 +223,11 @@ impl Job {
         let saved = SavedRun::open(out)?;
         let policy = saved.policy(&machine.learner)?;
         note!("evaluating {} episodes", eval::EPISODES);
-        let definition = saved.definition(registry)?;
-        let results = eval::episodes(machine, definition, &policy, eval::EPISODES, None)?;
+        let definition = saved.definition(registry, &Conditions::default())?;
+        let (results, variants) =
+            eval::episodes(machine, definition, &policy, eval::EPISODES, None)?;
         Evaluation::save(out, &results, outcome.steps)?;
-        eval::print(&results);
+        eval::print(&results, &variants);
         Ok(Some(()))
     }
 }

@@ -144,7 +144,7 @@ impl Recipe<'_> {
         let mut own = after.task.clone();
         stage("update", || {
             let world = World::new(&recording, &after, &past, &action.values);
-            self.plan.task.update(&world, &mut own);
+            self.task.update(&world, &mut own);
         });
         after.task = own;
         Advanced {
@@ -168,7 +168,7 @@ impl Recipe<'_> {
             let recording = self.of(&now);
             let world = World::new(&recording, &now, &past, &action.values);
             let mut ctrl = Ctrl::new(&recording, physics);
-            self.plan.task.actuate(&world, &action.values, &mut ctrl);
+            self.task.actuate(&world, &action.values, &mut ctrl);
             let randomization = self.plan.spec.randomization();
             randomization.push(&recording.physics, &mut ctrl.applied, &now.draws);
             ctrl

@@ -81,6 +81,9 @@ pub struct Origin {
     pub task: String,
     /// Its configuration, overrides included, as the text of a `task.toml`.
     pub config: String,
+    /// The variant of the model that the world had; empty without variants.
+    #[serde(default)]
+    pub variant: String,
     /// What happens to a world whose episode is over.
     pub autoreset: Autoreset,
     /// Physics steps in the control step.
@@ -96,17 +99,24 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// What an environment would be the origin of.
-    pub(super) fn of(env: &VecEnv, config: String) -> Self {
+    /// What an environment's world would be stepped by.
+    pub(super) fn of(env: &VecEnv, world: usize, config: String) -> Self {
         let (target, device) = env.machine.place();
+        let group = env
+            .groups
+            .iter()
+            .find(|group| group.worlds.contains(&world));
+        let group = group.unwrap_or(&env.groups[0]);
+        let plan = &group.plan;
         Self {
             version: env!("CARGO_PKG_VERSION").into(),
-            task: env.plan.name.clone(),
+            task: plan.name.clone(),
             config,
-            autoreset: env.plan.autoreset,
+            autoreset: plan.autoreset,
             substeps: env.substeps,
-            model: hash(&format!("{:?}", env.plan.model)),
-            wgsl: hash(&env.step_graph().wgsl()),
+            model: hash(&format!("{:?}", plan.model)),
+            wgsl: hash(&env.machine.graph(group.step).wgsl()),
+            variant: env.variants.name_of(world).unwrap_or_default().into(),
             device,
             target: target.into(),
         }
@@ -181,17 +191,17 @@ const FORMAT: u32 = 1;
 impl BadWorld {
     /// What went wrong.
     pub fn causes(&self) -> Vec<Cause> {
-        Cause::of(self.bit("after", "status"))
+        Cause::of(first_bits(&self.after, "status"))
     }
 
     /// The control step of its episode.
     pub fn step(&self) -> u32 {
-        self.bit("before", "episode_step")
+        first_bits(&self.before, "episode_step")
     }
 
     /// The number of that episode in the world's random stream.
     pub fn episode(&self) -> u32 {
-        self.bit("before", "episode")
+        first_bits(&self.before, "episode")
     }
 
     /// A name for its file, which says which world and when.
@@ -204,18 +214,6 @@ impl BadWorld {
         )
     }
 
-    /// The first number of an integer field; 0 without one.
-    fn bit(&self, side: &str, name: &str) -> u32 {
-        let fields = match side {
-            "before" => &self.before,
-            _ => &self.after,
-        };
-        match fields.iter().find(|(known, _)| known == name) {
-            Some((_, Values::Bits(bits))) => bits.first().copied().unwrap_or(0),
-            _ => 0,
-        }
-    }
-
     /// The task that it was a world of, configured as it was there.
     ///
     /// # Errors
@@ -224,7 +222,7 @@ impl BadWorld {
         let mut definition = registry.load(&self.origin.task)?;
         definition.config = (self.origin.config.parse())
             .map_err(|error: toml::de::Error| Error::invalid(error.message()).context("config"))?;
-        definition.spec()?;
+        definition.only_variant(&self.origin.variant)?;
         Ok(definition)
     }
 
@@ -283,6 +281,7 @@ impl BadWorld {
     /// # Errors
     /// The file system's; or the file is no such archive, or not all of one.
     pub fn load(path: &Path) -> Result<Self> {
+        files::npz::check(path)?;
         Self::read(path).map_err(|error| error.context(path.display()))
     }
 
@@ -331,6 +330,14 @@ impl BadWorld {
             parameters: about.parameters.into_iter().zip(parameters).collect(),
             origin: about.origin,
         })
+    }
+}
+
+/// The first number of an integer field; 0 without one.
+fn first_bits(fields: &[(String, Values)], name: &str) -> u32 {
+    match fields.iter().find(|(known, _)| known == name) {
+        Some((_, Values::Bits(bits))) => bits.first().copied().unwrap_or(0),
+        _ => 0,
     }
 }
 

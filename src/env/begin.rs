@@ -52,8 +52,7 @@ impl Recipe<'_> {
             let recording = self.recording.with_draws(&drawn.draws);
             let mut init = Init::new(&recording);
             let mut task = TaskState::zero(&recording);
-            self.plan
-                .task
+            self.task
                 .reset(&mut init, &mut task, &mut key.rng("reset", start));
             let mut physics = init.state;
             randomization.disturb(&mut physics, &drawn);

@@ -5,18 +5,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::VecEnv;
-use super::bad_world::Origin;
-use super::fields::Fields;
 use super::keep::{Keeper, Memory};
 use super::machine::{Machine, Target};
 use super::step::Plan;
+use super::variants::{Group, Topology, VariantWorlds, apportion};
 use crate::error::{Error, Result};
 use crate::gpu::Context;
 use crate::randomize::{AutomaticRanges, Curriculum, Randomization};
-use crate::rigid;
-use crate::tasks::actuators::Drives;
-use crate::tasks::{Cause, Definition};
-use crate::trace::Layout;
+use crate::tasks::{Cause, Definition, Variant};
 
 /// What happens to a world whose episode is over (gymnasium's `AutoresetMode`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,73 +123,106 @@ impl Builder {
     /// # Errors
     /// As [`Builder::build`].
     pub fn build_on(self, target: Target<'_>) -> Result<VecEnv> {
-        let spec = self.definition.spec()?;
-        let Definition {
-            name,
-            task,
-            mut model,
-            config,
-            ..
-        } = self.definition;
         if self.worlds == 0 {
             return Err(Error::invalid("an environment of 0 worlds").hint("give at least 1"));
         }
-        rigid::check(&model).map_err(|error| error.context(format!("task {name}")))?;
-        let substeps = spec.substeps(&model)?;
-        let drives = Drives::new(&spec.actuators, spec.control_dt, &model)?;
-        drives.install(&mut model);
+        let variants = self.definition.variants()?;
+        let names: Vec<String> = variants
+            .iter()
+            .map(|variant| variant.name.clone())
+            .collect();
+        let shares: Vec<f64> = variants.iter().map(|variant| variant.share).collect();
+        let counts = apportion(&shares, self.worlds);
+        let Definition {
+            name, task, config, ..
+        } = self.definition;
+        let place = |error: Error| error.context(format!("task {name}"));
+        let substeps = one_number_of_substeps(&variants).map_err(place)?;
+        let topologies = Topology::of(variants).map_err(place)?;
+        let spec = &topologies[0].spec;
         let params = spec.parameters();
         let curriculum = self.curriculum.or_else(|| automatic(spec.randomization()));
-        let mut layout = Layout::new();
-        let fields = Fields::new(&mut layout, &model, &spec, &drives);
-        let plan = Plan {
-            name,
-            task,
-            model: Arc::new(model),
-            spec: Arc::new(spec),
-            layout,
-            fields,
-            drives,
-            autoreset: self.autoreset,
-        };
+        let (layout, places) = Topology::arrange(&topologies, &names);
+        let fields = places[0].clone().whole(&layout);
         // What is kept lies behind everything else: the kernels of the environment do not know of it.
-        let mut layout = plan.layout.clone();
-        let memory = (!self.kept.is_empty()).then(|| Memory::declare(&mut layout, &plan.fields));
-        let mut machine = Machine::new(target, &layout, self.worlds)?;
-        let step = machine.kernel(plan.step(&params)?)?;
-        let reset = machine.kernel(plan.reset(&params)?)?;
-        let refresh = machine.kernel(plan.refresh(&params)?)?;
-        let weights = plan.fields.actuators.weights.iter();
-        for (field, values) in weights.zip(plan.drives.weights()) {
-            machine.write_table(*field, &values)?;
+        let mut wide = layout.clone();
+        let memory = (!self.kept.is_empty()).then(|| Memory::declare(&mut wide, &fields));
+        let mut machine = Machine::new(target, &wide, self.worlds)?;
+        let mut worlds = VariantWorlds::new(names);
+        let mut groups = Vec::new();
+        for (topology, places) in topologies.into_iter().zip(places) {
+            let range = worlds.place(&topology.variation, &counts);
+            if range.is_empty() {
+                // Its fields have their places, so that kernels do not depend on how many worlds there are of what.
+                continue;
+            }
+            let Topology {
+                model,
+                spec,
+                drives,
+                variation,
+            } = topology;
+            let plan = Plan {
+                name: name.clone(),
+                model: Arc::new(model),
+                spec: Arc::new(spec),
+                layout: layout.clone(),
+                fields: places,
+                drives,
+                autoreset: self.autoreset,
+                variation,
+            };
+            groups.push(Group::compile(
+                plan,
+                range,
+                (&*task, &params),
+                &mut machine,
+            )?);
         }
         let streams: Vec<u32> = (0..self.worlds as u32)
             .map(|world| self.first_stream.wrapping_add(world))
             .collect();
-        machine.write_bits(plan.fields.stream, &streams)?;
+        machine.write_bits(fields.stream, &streams)?;
+        if !fields.variant.is_empty() {
+            machine.write_bits(fields.variant, &worlds.numbers())?;
+        }
         let mut env = VecEnv {
-            plan,
+            task,
+            groups,
+            variants: worlds,
+            layout,
+            fields,
             params,
             curriculum,
             machine,
             substeps,
-            step,
-            reset,
-            refresh,
             keeper: None,
         };
         if let Some(memory) = memory {
-            let kernel = env
-                .machine
-                .kernel(memory.record(&layout, &env.plan.fields))?;
+            let kernel = env.machine.kernel(memory.record(&wide, &env.fields))?;
             let config = toml::to_string(&config)
                 .map_err(|error| Error::invalid(error).context(format!("task {}", env.name())))?;
-            let origin = Origin::of(&env, config);
-            env.keeper = Some(Keeper::new(memory, kernel, &self.kept, origin));
+            env.keeper = Some(Keeper::new(memory, kernel, &self.kept, config));
         }
         env.begin(None, Some(self.seed), self.stagger)?;
         Ok(env)
     }
+}
+
+/// The physics steps in a control step, which all variants have in common.
+fn one_number_of_substeps(variants: &[Variant]) -> Result<u32> {
+    let mut counts = variants
+        .iter()
+        .map(|variant| variant.spec.substeps(&variant.model));
+    let first = counts.next().unwrap_or(Ok(1))?;
+    for (variant, count) in variants[1..].iter().zip(counts) {
+        let (one, other) = (&variants[0].name, &variant.name);
+        if count? != first {
+            let cause = format!("variants `{one}` and `{other}` have other time steps");
+            return Err(Error::invalid(cause).hint("worlds of one environment step alike"));
+        }
+    }
+    Ok(first)
 }
 
 /// Automatic domain randomization where ranges have boundaries that move.

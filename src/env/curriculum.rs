@@ -59,7 +59,7 @@ impl Recipe<'_> {
 impl VecEnv {
     /// What the curriculum goes by. Without boundaries it is the `sum` of the returns of `episodes`.
     pub(super) fn measured(&self, episodes: f64, sum: f64) -> Result<Measured> {
-        let statistics = self.plan.fields.statistics;
+        let statistics = self.fields.statistics;
         if statistics.measured.is_empty() {
             let all = Performance {
                 episodes: episodes as u64,

@@ -20,6 +20,8 @@ pub struct DeviceState {
     machine: Machine,
     name: String,
     layout: Layout,
+    /// `[world]` The variant of the model, and the first variant that its kernel steps.
+    variants: Vec<(String, usize)>,
 }
 
 /// Some worlds of an environment.
@@ -63,6 +65,7 @@ impl DeviceState {
             machine: machine.like(layout, worlds)?,
             name: name.to_owned(),
             layout: layout.clone(),
+            variants: Vec::new(),
         })
     }
 
@@ -82,9 +85,9 @@ impl DeviceState {
             .copy_worlds(machine, &Copies { sources, targets }, &rows)
     }
 
-    /// Copies this state into worlds of `machine`, without the rows of the fields `except`.
-    fn put(&self, machine: &mut Machine, which: Which<'_>, except: &[Field]) -> Result<()> {
-        let targets = chosen(which, machine.worlds())?;
+    /// Which of its worlds go where.
+    fn pairs(&self, which: Which<'_>, worlds: usize) -> Result<Copies> {
+        let targets = chosen(which, worlds)?;
         let mut sorted = targets.clone();
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -102,8 +105,13 @@ impl DeviceState {
                 .hint("give as many worlds, or the state of one world for all of them"));
             }
         };
+        Ok(Copies { sources, targets })
+    }
+
+    /// Copies this state into worlds of `machine`, without the rows of the fields `except`.
+    fn put(&self, machine: &mut Machine, copies: &Copies, except: &[Field]) -> Result<()> {
         let rows = rows(&self.layout, except);
-        machine.copy_worlds(&self.machine, &Copies { sources, targets }, &rows)
+        machine.copy_worlds(&self.machine, copies, &rows)
     }
 
     fn demand(&self, name: &str, layout: &Layout) -> Result<()> {
@@ -131,9 +139,9 @@ impl VecEnv {
     /// A world is not there, the mask's length is wrong, no world is chosen, or the device failed.
     pub fn get_state(&self, which: Which<'_>) -> Result<DeviceState> {
         let worlds = chosen(which, self.num_envs())?.len();
-        let (name, layout) = (&self.plan.name, &self.plan.layout);
+        let (name, layout) = (&self.groups[0].plan.name, &self.layout);
         let mut state = DeviceState::new(&self.machine, name, layout, worlds)?;
-        state.take(&self.machine, which)?;
+        self.get_state_into(which, &mut state)?;
         Ok(state)
     }
 
@@ -142,8 +150,12 @@ impl VecEnv {
     /// # Errors
     /// As [`VecEnv::get_state`]; the state is of another task or of another number of worlds.
     pub fn get_state_into(&self, which: Which<'_>, state: &mut DeviceState) -> Result<()> {
-        state.demand(&self.plan.name, &self.plan.layout)?;
-        state.take(&self.machine, which)
+        state.demand(&self.groups[0].plan.name, &self.layout)?;
+        state.take(&self.machine, which)?;
+        let worlds = chosen(which, self.num_envs())?.into_iter();
+        let variants = worlds.map(|world| self.variant_and_kernel(world as usize));
+        state.variants = variants.collect::<Result<_>>()?;
+        Ok(())
     }
 
     /// Puts worlds where a state says, to the bit: observations, running sums and statistics too. World k of the state
@@ -153,21 +165,37 @@ impl VecEnv {
     ///
     /// # Errors
     /// The state is of another task or lies on another device, the numbers of worlds do not match, a world is not there
-    /// or is there twice, or the device failed.
+    /// or is there twice or has a body that another kernel steps, or the device failed.
     pub fn set_state(
         &mut self,
         which: Which<'_>,
         state: &DeviceState,
         randomness: Randomness,
     ) -> Result<()> {
-        state.demand(&self.plan.name, &self.plan.layout)?;
-        let fields = &self.plan.fields;
+        state.demand(&self.groups[0].plan.name, &self.layout)?;
+        let fields = &self.fields;
         let keys = [fields.seed, fields.stream, fields.episode];
         let except = match randomness {
             Randomness::Saved => &[],
             Randomness::Own => keys.as_slice(),
         };
-        state.put(&mut self.machine, which, except)
+        let copies = state.pairs(which, self.num_envs())?;
+        for (source, target) in copies.sources.iter().zip(&copies.targets) {
+            let (name, kernel) = &state.variants[*source as usize];
+            let (here, its) = self.variant_and_kernel(*target as usize)?;
+            if *kernel != its {
+                let cause = format!("world {target} is a `{here}` and cannot become a `{name}`");
+                return Err(Error::invalid(cause).hint("another kernel steps it"));
+            }
+        }
+        state.put(&mut self.machine, &copies, except)
+    }
+
+    /// The name of a world's variant, and the first variant that its kernel steps.
+    fn variant_and_kernel(&self, world: usize) -> Result<(String, usize)> {
+        let name = self.variants.name_of(world).unwrap_or_default();
+        let mut variants = self.group_of(world)?.plan.variation.variants();
+        Ok((name.to_owned(), variants.next().unwrap_or_default()))
     }
 
     /// Makes copies of one world: [`VecEnv::get_state`] of it, then [`VecEnv::set_state`].
@@ -204,7 +232,8 @@ impl Physics {
     /// As [`VecEnv::set_state`].
     pub fn put_state(&mut self, which: Which<'_>, state: &DeviceState) -> Result<()> {
         state.demand(&self.model.name, &self.layout)?;
-        state.put(&mut self.machine, which, &[])
+        let copies = state.pairs(which, self.worlds())?;
+        state.put(&mut self.machine, &copies, &[])
     }
 }
 

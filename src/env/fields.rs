@@ -2,7 +2,7 @@
 //!
 //! | buffer | holds |
 //! |---|---|
-//! | `parameters` | a table that all worlds share: weights, scales, ranges |
+//! | `parameters` | a table that all worlds share: weights, scales, ranges, what variants differ in |
 //! | `state` | what a world carries from step to step |
 //! | `io` | what the learner writes (actions) and reads (observations, rewards, ends) |
 //! | `statistics` | sums over the episodes that ended since the last look |
@@ -10,10 +10,10 @@
 //!
 //! Every field is `[component][world]`.
 
-use crate::model::Model;
+use super::variants::Topology;
 use crate::rigid::StateFields;
-use crate::tasks::actuators::{ActuatorFields, Drives};
-use crate::tasks::{SensorFields, Spec};
+use crate::tasks::SensorFields;
+use crate::tasks::actuators::ActuatorFields;
 use crate::trace::{Field, Kind, Layout};
 
 /// Every field of an environment. The names under which [`VecEnv::get`](super::VecEnv::get) finds them stand beside
@@ -97,6 +97,20 @@ pub struct Fields {
     pub overflow: Field,
     /// `unsolved`: control steps in which the solver gave up; the last of them and its episode.
     pub unsolved: Field,
+    /// `variant`: which variant of the model the world has, in the order of the configuration; empty without variants.
+    /// Worlds may change it among variants of one kernel, and then want a reset.
+    pub variant: Field,
+    /// `variants.K`: the numbers in which the variants of kernel K differ, `[variant][number]`.
+    pub(super) variants: Field,
+}
+
+/// What fields there are for variants of a model.
+#[derive(Clone, Copy)]
+pub(super) struct Variants {
+    /// How many there are.
+    pub count: usize,
+    /// The kernel that the fields are for.
+    pub kernel: usize,
 }
 
 /// Sums over the episodes that ended. Each world adds in its own row, so the sums do not depend on the order in which
@@ -125,7 +139,13 @@ pub struct StatisticsFields {
 
 impl Fields {
     /// Adds an environment's buffers and fields to an empty layout.
-    pub(super) fn new(layout: &mut Layout, model: &Model, spec: &Spec, drives: &Drives) -> Self {
+    pub(super) fn new(layout: &mut Layout, topology: &Topology, variants: &Variants) -> Self {
+        let Topology {
+            model,
+            spec,
+            drives,
+            variation,
+        } = topology;
         let table = layout.table("parameters", Kind::F32);
         let state = layout.buffer("state", Kind::F32);
         let io = layout.buffer("io", Kind::F32);
@@ -224,6 +244,31 @@ impl Fields {
             quarantine: layout.field(bits, "quarantine", 4),
             overflow: layout.field(bits, "overflow", 4),
             unsolved: layout.field(bits, "unsolved", 3),
+            variant: layout.field(bits, "variant", variants.count.min(1)),
+            variants: layout.field(
+                table,
+                &format!("variants.{}", variants.kernel),
+                variation.table_len(variants.count),
+            ),
         }
+    }
+
+    /// The same with room for the state of any kernel's worlds: what the host reads and writes of all worlds.
+    pub(super) fn whole(mut self, layout: &Layout) -> Self {
+        let whole = |field: &mut Field, name: &str| {
+            if let Some(found) = layout.find(name) {
+                *field = found;
+            }
+        };
+        let physics = &mut self.physics;
+        whole(&mut physics.qpos, "qpos");
+        whole(&mut physics.qvel, "qvel");
+        whole(&mut physics.act, "act");
+        whole(&mut physics.mocap_pos, "mocap_pos");
+        whole(&mut physics.mocap_quat, "mocap_quat");
+        whole(&mut physics.eq_active, "eq_active");
+        whole(&mut physics.active, "active");
+        whole(&mut self.randomized, "randomized");
+        self
     }
 }

@@ -12,7 +12,7 @@
 use super::VecEnv;
 use super::bad_world::{BadWorld, Origin, Values};
 use super::fields::Fields;
-use super::machine::{KernelId, Machine};
+use super::machine::{KernelId, Launch, Machine};
 use crate::error::Result;
 use crate::tasks::Cause;
 use crate::trace::{self, Field, Graph, Kind, Layout, uniform, when};
@@ -23,7 +23,8 @@ pub(super) struct Keeper {
     kernel: KernelId,
     /// Bits of the causes for which a world is kept; 0: none any more.
     wanted: u32,
-    origin: Origin,
+    /// The task's configuration, as the text of a `task.toml`.
+    config: String,
 }
 
 /// Where they are kept: buffers behind those of the environment, whose places do not change.
@@ -121,32 +122,30 @@ impl Memory {
 }
 
 impl Keeper {
-    pub(super) fn new(memory: Memory, kernel: KernelId, causes: &[Cause], origin: Origin) -> Self {
+    pub(super) fn new(memory: Memory, kernel: KernelId, causes: &[Cause], config: String) -> Self {
         Self {
             memory,
             kernel,
             wanted: causes.iter().fold(0, |bits, cause| bits | cause.bit()),
-            origin,
+            config,
         }
     }
 
     /// Runs a control step and looks at what came of it.
-    pub(super) fn step(
-        &self,
-        machine: &mut Machine,
-        step: KernelId,
-        uniforms: &[(&str, u32)],
-    ) -> Result<()> {
+    pub(super) fn step(&self, machine: &mut Machine, mut step: Vec<Launch<'_>>) -> Result<()> {
         if self.wanted == 0 {
-            return machine.run(step, uniforms);
+            return machine.launch(&step);
         }
         let rows = self.memory.rows.iter();
         let copies: Vec<_> = rows.map(|rows| (rows.now, rows.previous)).collect();
-        let kernels = [
-            (step, uniforms),
-            (self.kernel, &[("wanted", self.wanted)][..]),
-        ];
-        machine.run_after(&copies, &kernels)
+        let wanted = [("wanted", self.wanted)];
+        let look = Launch {
+            kernel: self.kernel,
+            worlds: 0..machine.worlds(),
+            uniforms: &wanted,
+        };
+        let launches: Vec<Launch<'_>> = step.drain(..).chain([look]).collect();
+        machine.launch_after(&copies, &launches)
     }
 }
 
@@ -176,7 +175,7 @@ impl VecEnv {
         let parameters = self.machine.read_values(memory.parameters[1])?;
         let worlds = self.machine.worlds();
         let of_world = |world: usize, side: usize| {
-            let fields = self.plan.layout.fields().iter();
+            let fields = self.layout.fields().iter();
             let kept = fields.filter_map(|(name, field)| {
                 let (_, sides) = buffers.iter().find(|(buffer, _)| *buffer == field.buffer)?;
                 let rows = field.row as usize..(field.row + field.components) as usize;
@@ -189,7 +188,7 @@ impl VecEnv {
         let bad = found.map(|world| BadWorld {
             world,
             count: counts[world],
-            origin: keeper.origin.clone(),
+            origin: Origin::of(self, world, keeper.config.clone()),
             // A table without entries has one place all the same.
             parameters: (self.params.keys().map(str::to_owned))
                 .zip(

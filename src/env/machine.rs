@@ -3,6 +3,7 @@
 //! The host runs the same graphs. In `f32` it does what the device is asked to do, operation by operation; in `f64` it
 //! is the reference.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::bad_world::Values;
@@ -34,6 +35,13 @@ pub enum Target<'a> {
 /// Names a kernel of a [`Machine`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KernelId(usize);
+
+/// A kernel, the worlds that it runs on, and its run-time values.
+pub(super) struct Launch<'a> {
+    pub kernel: KernelId,
+    pub worlds: Range<usize>,
+    pub uniforms: &'a [(&'a str, u32)],
+}
 
 /// The memory of a number of worlds, and kernels over it.
 pub(super) struct Machine {
@@ -140,56 +148,50 @@ impl Machine {
 
     /// Runs a kernel on all worlds. On a device it is sent, not waited for.
     pub(super) fn run(&mut self, kernel: KernelId, uniforms: &[(&str, u32)]) -> Result<()> {
-        let worlds = self.worlds;
+        let worlds = 0..self.worlds;
+        self.launch(&[Launch {
+            kernel,
+            worlds,
+            uniforms,
+        }])
+    }
+
+    /// Runs kernels one after another. On a device they are sent, not waited for.
+    pub(super) fn launch(&mut self, launches: &[Launch<'_>]) -> Result<()> {
+        self.launch_after(&[], launches)
+    }
+
+    /// Copies fields to fields in other buffers, then runs kernels one after another. On a device it is sent, not waited
+    /// for.
+    pub(super) fn launch_after(
+        &mut self,
+        copies: &[(Field, Field)],
+        launches: &[Launch<'_>],
+    ) -> Result<()> {
         match &mut self.place {
             Place::Gpu {
                 arenas, kernels, ..
             } => {
                 let mut recorder = Recorder::new(arenas.context());
-                recorder.run(&kernels[kernel.0], arenas, 0..worlds as u32, uniforms)?;
-                recorder.submit()?;
-            }
-            Place::Single(host) => {
-                host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds)
-            }
-            Place::Double(host) => {
-                host.graphs[kernel.0].interpret(&mut host.memory, uniforms, 0..worlds)
-            }
-        }
-        Ok(())
-    }
-
-    /// Copies fields to fields in other buffers, then runs kernels one after another on all worlds. On a device it is
-    /// sent, not waited for.
-    pub(super) fn run_after(
-        &mut self,
-        copies: &[(Field, Field)],
-        kernels: &[(KernelId, &[(&str, u32)])],
-    ) -> Result<()> {
-        match &mut self.place {
-            Place::Gpu {
-                arenas,
-                kernels: compiled,
-                ..
-            } => {
-                let mut recorder = Recorder::new(arenas.context());
                 for (from, to) in copies {
                     recorder.copy_field((arenas, *from), (arenas, *to))?;
                 }
-                for (kernel, uniforms) in kernels {
-                    let worlds = 0..arenas.worlds();
-                    recorder.run(&compiled[kernel.0], arenas, worlds, uniforms)?;
+                for launch in launches {
+                    let worlds = launch.worlds.start as u32..launch.worlds.end as u32;
+                    let kernel = &kernels[launch.kernel.0];
+                    recorder.run(kernel, arenas, worlds, launch.uniforms)?;
                 }
-                recorder.submit()?;
-                return Ok(());
+                recorder.submit().map(drop)
             }
-            Place::Single(host) => host.copy(copies),
-            Place::Double(host) => host.copy(copies),
+            Place::Single(host) => {
+                host.launch_after(copies, launches);
+                Ok(())
+            }
+            Place::Double(host) => {
+                host.launch_after(copies, launches);
+                Ok(())
+            }
         }
-        for (kernel, uniforms) in kernels {
-            self.run(*kernel, uniforms)?;
-        }
-        Ok(())
     }
 
     /// Writes a per-world field, `[component][world]`.
@@ -471,6 +473,14 @@ impl<R: Real> Host<R> {
                 let from = (&from.memory, *source as usize);
                 self.memory.copy_world(*field, from, *target as usize);
             }
+        }
+    }
+
+    fn launch_after(&mut self, copies: &[(Field, Field)], launches: &[Launch<'_>]) {
+        self.copy(copies);
+        for launch in launches {
+            let graph = &self.graphs[launch.kernel.0];
+            graph.interpret(&mut self.memory, launch.uniforms, launch.worlds.clone());
         }
     }
 

@@ -40,6 +40,7 @@ mod snapshot;
 mod sound;
 mod statistics;
 mod step;
+mod variants;
 mod view;
 
 pub use bad_world::{BadWorld, Origin, Values};
@@ -53,32 +54,38 @@ pub use physics::{BodyFrames, Physics, PhysicsFields};
 pub use replay::{Diagnosis, Difference, Finding, Replay};
 pub use rollout::Rollout;
 pub use snapshot::Snapshot;
+pub use variants::VariantWorlds;
 pub use view::{Groups, HostStep, Info, Step, View};
+
+use std::ops::Range;
 
 use crate::error::{Error, Result};
 use crate::gpu::{Arenas, CompileTime};
 use crate::model::Model;
 use crate::randomize::Curriculum;
 use crate::tasks::spec_error;
-use crate::tasks::{Action, Definition, Group, Params, Spec};
-use crate::trace::{Field, Graph, Kind};
+use crate::tasks::{Action, Definition, Params, Spec, Task};
+use crate::trace::{Field, Graph, Kind, Layout};
 use keep::Keeper;
-use machine::{KernelId, Machine};
+use machine::{Launch, Machine};
 use step::Plan;
+use variants::Group;
 
 /// A task in a batch of worlds.
 ///
 /// Worlds are numbered from 0; a mask is one `bool` per world, and no mask means all worlds. Host arrays are
 /// `[world][component]`.
 pub struct VecEnv {
-    plan: Plan,
+    task: Box<dyn Task>,
+    /// Worlds by the kernels that step them; at least one.
+    groups: Vec<Group>,
+    variants: VariantWorlds,
+    layout: Layout,
+    fields: Fields,
     params: Params,
     curriculum: Option<Box<dyn Curriculum>>,
     machine: Machine,
     substeps: u32,
-    step: KernelId,
-    reset: KernelId,
-    refresh: KernelId,
     /// Where bad worlds are to be kept.
     keeper: Option<Keeper>,
 }
@@ -106,17 +113,17 @@ impl VecEnv {
 
     /// The task's name.
     pub fn name(&self) -> &str {
-        &self.plan.name
+        &self.plan().name
     }
 
-    /// The compiled model.
+    /// The compiled model; of the first variant, where there are some.
     pub fn model(&self) -> &Model {
-        &self.plan.model
+        &self.plan().model
     }
 
     /// Everything that the task declares.
     pub fn spec(&self) -> &Spec {
-        &self.plan.spec
+        &self.plan().spec
     }
 
     /// The number of worlds.
@@ -128,18 +135,18 @@ impl VecEnv {
     ///
     /// # Errors
     /// There is no such group; the hint names close ones.
-    pub fn observation_spec(&self, group: &str) -> Result<&Group> {
-        Ok(self.plan.spec.group(group)?.1)
+    pub fn observation_spec(&self, group: &str) -> Result<&crate::tasks::Group> {
+        Ok(self.plan().spec.group(group)?.1)
     }
 
     /// The action's components.
     pub fn action_spec(&self) -> &[Action] {
-        &self.plan.spec.actions
+        &self.plan().spec.actions
     }
 
     /// Time between two actions, s.
     pub fn control_dt(&self) -> f64 {
-        self.plan.spec.control_dt
+        self.plan().spec.control_dt
     }
 
     /// Physics steps in a control step.
@@ -149,12 +156,12 @@ impl VecEnv {
 
     /// Control steps after which an episode is truncated.
     pub fn max_episode_steps(&self) -> u32 {
-        self.plan.spec.max_episode_steps
+        self.plan().spec.max_episode_steps
     }
 
     /// What happens to a world whose episode is over.
     pub fn autoreset(&self) -> Autoreset {
-        self.plan.autoreset
+        self.plan().autoreset
     }
 
     /// The task's adjustable numbers. Changes take effect with the next step.
@@ -178,7 +185,7 @@ impl VecEnv {
     pub fn reset_where(&mut self, mask: &[bool], start: Start<'_>) -> Result<Groups<'_>> {
         if let Start::State { qpos, qvel } = start {
             // Both lengths are checked before anything changes.
-            let fields = self.plan.fields.physics;
+            let fields = self.fields.physics;
             self.demand("qpos", fields.qpos, qpos.len())?;
             self.demand("qvel", fields.qvel, qvel.len())?;
         }
@@ -187,7 +194,7 @@ impl VecEnv {
             self.set("qpos", Some(mask), qpos)?;
             self.set("qvel", Some(mask), qvel)?;
             self.refresh(Some(mask))?;
-            let fields = &self.plan.fields;
+            let fields = &self.fields;
             let pairs: Vec<_> = fields
                 .observations
                 .iter()
@@ -205,11 +212,7 @@ impl VecEnv {
 
     /// The observations from which the next action is chosen.
     pub fn observations(&self) -> Groups<'_> {
-        Groups::new(
-            &self.machine,
-            &self.plan.spec,
-            &self.plan.fields.observations,
-        )
+        Groups::new(&self.machine, &self.plan().spec, &self.fields.observations)
     }
 
     /// Advances every world by one control step. `actions` is `[world][action]`.
@@ -217,7 +220,7 @@ impl VecEnv {
     /// # Errors
     /// The number of actions is wrong, or the device failed.
     pub fn step(&mut self, actions: &[f32]) -> Result<Step<'_>> {
-        let field = self.plan.fields.action;
+        let field = self.fields.action;
         self.demand("action", field, actions.len())?;
         self.machine
             .write(field, &view::components_first(actions, field.len()))?;
@@ -231,9 +234,13 @@ impl VecEnv {
     pub fn step_in_place(&mut self) -> Result<Step<'_>> {
         self.upload_params()?;
         let uniforms = [("substeps", self.substeps)];
+        let groups = self.groups.iter();
+        let launches: Vec<Launch<'_>> = groups
+            .map(|group| group.launch(group.step, &uniforms))
+            .collect();
         match &self.keeper {
-            None => self.machine.run(self.step, &uniforms)?,
-            Some(keeper) => keeper.step(&mut self.machine, self.step, &uniforms)?,
+            None => self.machine.launch(&launches)?,
+            Some(keeper) => keeper.step(&mut self.machine, launches)?,
         }
         Ok(self.last_step())
     }
@@ -257,7 +264,7 @@ impl VecEnv {
 
     /// What the last step gave.
     pub fn last_step(&self) -> Step<'_> {
-        Step::new(&self.machine, &self.plan.spec, &self.plan.fields)
+        Step::new(&self.machine, &self.plan().spec, &self.fields)
     }
 
     /// `[N]` Control steps towards the time limit.
@@ -265,7 +272,7 @@ impl VecEnv {
     /// # Errors
     /// The device failed.
     pub fn episode_steps(&self) -> Result<Vec<u32>> {
-        self.machine.read_bits(self.plan.fields.episode_step)
+        self.machine.read_bits(self.fields.episode_step)
     }
 
     /// Says how far each episode is on its way to the time limit; statistics leave out the episodes this changes.
@@ -280,7 +287,7 @@ impl VecEnv {
                     .hint(format!("an episode has {limit} steps, numbered from 0")),
             );
         }
-        let fields = &self.plan.fields;
+        let fields = &self.fields;
         let before = self.machine.read_bits(fields.episode_step)?;
         let partial = self.machine.read_bits(fields.partial)?;
         self.machine.write_bits(fields.episode_step, steps)?;
@@ -359,7 +366,7 @@ impl VecEnv {
 
     /// Where everything lies in the device's memory.
     pub fn fields(&self) -> &Fields {
-        &self.plan.fields
+        &self.fields
     }
 
     /// The device's memory; none on the host.
@@ -367,16 +374,33 @@ impl VecEnv {
         self.machine.arenas()
     }
 
-    /// The recorded control step: what it costs, its WGSL.
+    /// The recorded control step: what it costs, its WGSL. The first of [`VecEnv::step_graphs`].
     pub fn step_graph(&self) -> &Graph {
-        self.machine.graph(self.step)
+        self.machine.graph(self.groups[0].step)
     }
 
-    /// How long the control step took to compile; none on the host.
+    /// The recorded control steps and the worlds that each steps: one, unless variants of the model need more.
+    pub fn step_graphs(&self) -> impl Iterator<Item = (&Graph, Range<usize>)> {
+        let groups = self.groups.iter();
+        groups.map(|group| (self.machine.graph(group.step), group.worlds.clone()))
+    }
+
+    /// Operations of all control steps' kernels.
+    pub fn operations(&self) -> usize {
+        self.step_graphs()
+            .map(|(graph, _)| graph.operations().total)
+            .sum()
+    }
+
+    /// How long the control steps took to compile; none on the host.
     pub fn compile_time(&self) -> Option<CompileTime> {
-        self.machine
-            .compiled(self.step)
+        let kernels = self
+            .groups
+            .iter()
+            .filter_map(|group| self.machine.compiled(group.step));
+        kernels
             .map(crate::gpu::Kernel::compile_time)
+            .reduce(CompileTime::plus)
     }
 
     /// Waits for the device, and gives everything back.
@@ -385,6 +409,11 @@ impl VecEnv {
     /// The device failed.
     pub fn close(self) -> Result<()> {
         self.machine.wait()
+    }
+
+    /// What the first kernels are recorded from. Names, declarations and options are the same in all plans.
+    fn plan(&self) -> &Plan {
+        &self.groups[0].plan
     }
 
     /// Begins episodes in the selected worlds.
@@ -398,13 +427,21 @@ impl VecEnv {
             ("seed_high", (words >> 32) as u32),
             ("stagger", u32::from(stagger)),
         ];
-        self.machine.run(self.reset, &uniforms)
+        let groups = self.groups.iter();
+        let launches: Vec<Launch<'_>> = groups
+            .map(|group| group.launch(group.reset, &uniforms))
+            .collect();
+        self.machine.launch(&launches)
     }
 
     fn refresh(&mut self, mask: Option<&[bool]>) -> Result<()> {
         self.upload_params()?;
         self.select(mask)?;
-        self.machine.run(self.refresh, &[])
+        let groups = self.groups.iter();
+        let launches: Vec<Launch<'_>> = groups
+            .map(|group| group.launch(group.refresh, &[]))
+            .collect();
+        self.machine.launch(&launches)
     }
 
     /// Has the next reset or refresh be about the masked worlds.
@@ -413,8 +450,7 @@ impl VecEnv {
         self.selected(mask)?
             .into_iter()
             .for_each(|world| selection[world] = 1);
-        self.machine
-            .write_bits(self.plan.fields.selected, &selection)
+        self.machine.write_bits(self.fields.selected, &selection)
     }
 
     /// The masked worlds.
@@ -425,13 +461,13 @@ impl VecEnv {
     fn upload_params(&mut self) -> Result<()> {
         if self.params.take_changed() && !self.params.is_empty() {
             self.machine
-                .write_table(self.plan.fields.parameters, self.params.values())?;
+                .write_table(self.fields.parameters, self.params.values())?;
         }
         Ok(())
     }
 
     fn field(&self, name: &str, kind: Kind) -> Result<Field> {
-        let fields = self.plan.layout.fields().iter();
+        let fields = self.layout.fields().iter();
         let mut known = fields.filter(|(_, field)| field.per_world && field.kind == kind);
         match known.clone().find(|(known, _)| known == name) {
             Some((_, field)) => Ok(*field),

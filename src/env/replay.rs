@@ -72,7 +72,7 @@ impl VecEnv {
     /// The environment's kernel is not the one that stepped the bad world (the error says what differs), or the device
     /// failed.
     pub fn replay(&mut self, bad: &BadWorld) -> Result<Replay> {
-        let here = Origin::of(self, String::new());
+        let here = Origin::of(self, 0, String::new());
         if here.wgsl != bad.origin.wgsl {
             let mut found = vec![format!(
                 "WGSL {} there, {} here",
@@ -126,12 +126,17 @@ impl VecEnv {
             "host f64" => Precision::Double,
             _ => Precision::Single,
         };
-        let fields = ProbeFields::new(&self.plan.layout, &self.plan.fields, &self.plan.spec);
+        let fields = ProbeFields::new(&self.layout, &self.plan().fields, &self.plan().spec);
         let mut machine = Machine::new(Target::Host(precision), &fields.layout, 1)?;
-        let probe = machine.kernel(self.plan.probe(&self.params, &fields)?)?;
+        let probe = machine.kernel(self.plan().probe(&*self.task, &self.params, &fields)?)?;
         let table: Vec<f64> = bad.parameters.iter().map(|(_, value)| *value).collect();
         if !table.is_empty() {
-            machine.write_table(self.plan.fields.parameters, &table)?;
+            machine.write_table(self.fields.parameters, &table)?;
+        }
+        let plan = self.plan();
+        let table = plan.variation.table(plan.spec.variants.names.len());
+        if !table.is_empty() {
+            machine.write_table(plan.fields.variants, &table)?;
         }
         let mut diagnosis = Diagnosis::default();
         for (name, values) in &bad.before {
@@ -141,8 +146,8 @@ impl VecEnv {
                 continue;
             }
             machine.write_exact(field, &values.to_f64())?;
-            let carried = self.plan.fields.physics.time.buffer;
-            if field.buffer == carried || field == self.plan.fields.action {
+            let carried = self.fields.physics.time.buffer;
+            if field.buffer == carried || field == self.fields.action {
                 diagnosis.inputs.extend(unsound(name, &values.to_f64()));
             }
         }

@@ -35,8 +35,13 @@ impl Rollout {
         if steps == 0 {
             return Err(Error::invalid("a rollout of 0 steps").hint("give at least 1"));
         }
-        let fields = &env.plan.fields;
-        let groups = env.plan.spec.groups.iter().map(|group| group.name.as_str());
+        let fields = &env.fields;
+        let groups = env
+            .plan()
+            .spec
+            .groups
+            .iter()
+            .map(|group| group.name.as_str());
         let mut wanted = Vec::new();
         for (index, group) in groups.enumerate() {
             wanted.push((format!("obs.{group}"), fields.observations[index], 1));
@@ -135,7 +140,7 @@ impl Rollout {
             && self
                 .columns
                 .iter()
-                .all(|column| env.plan.layout.find(&column.name) == Some(column.source));
+                .all(|column| env.layout.find(&column.name) == Some(column.source));
         if !fits {
             return Err(Error::invalid("the rollout is of another environment"));
         }

@@ -1,5 +1,6 @@
 //! Everything that decides the future of some worlds, on the host: for checkpoints, and for files.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::device_state::rows;
@@ -44,6 +45,12 @@ impl Snapshot {
     /// The name of the task or the model that it is of.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The values of the environment's parameters, in the order of [`Params::keys`](crate::tasks::Params::keys), and behind
+    /// them what its curriculum remembers; nothing for a simulation without a task.
+    pub fn numbers(&self) -> &[f64] {
+        &self.params
     }
 
     /// Writes a file that is whole or not there.
@@ -157,7 +164,7 @@ impl Snapshot {
         let [floats, bits] = source.buffers();
         let mut snapshot = Self {
             name: source.name.to_owned(),
-            layout: fingerprint(source.layout),
+            layout: source.fingerprint(),
             worlds: selected.iter().map(|world| *world as u32).collect(),
             of: all as u32,
             rows: [&floats, &bits].map(|buffers| row_count(buffers)),
@@ -217,11 +224,13 @@ impl Snapshot {
         if self.of as usize != worlds {
             return Err(error.hint(format!("it has {} worlds and this one {worlds}", self.of)));
         }
-        if self.layout != fingerprint(source.layout)
+        if self.layout != source.fingerprint()
             || self.rows != [row_count(&floats), row_count(&bits)]
             || self.params.len() != source.params.len()
         {
-            return Err(error.hint("their fields differ: the configuration must be the same too"));
+            return Err(error.hint(
+                "their fields differ, or the worlds of their variants: the configuration must be the same too",
+            ));
         }
         Ok(())
     }
@@ -236,9 +245,28 @@ struct Source<'a> {
     name: &'a str,
     layout: &'a Layout,
     params: &'a [f64],
+    /// The worlds of each variant.
+    variants: &'a [Range<usize>],
 }
 
 impl Source<'_> {
+    /// Tells layouts with different fields apart, and worlds with different bodies.
+    fn fingerprint(&self) -> u64 {
+        let fields = self.layout.fields().iter();
+        let fields = fields.fold(HASH_START, |all, (name, field)| {
+            let place = [field.buffer, field.row, field.components];
+            let place = place.into_iter().flat_map(u32::to_le_bytes);
+            hash(
+                all,
+                &[name.as_bytes(), &place.collect::<Vec<u8>>()].concat(),
+            )
+        });
+        self.variants.iter().fold(fields, |all, worlds| {
+            let range = [worlds.start, worlds.end].map(|world| (world as u64).to_le_bytes());
+            hash(all, range.as_flattened())
+        })
+    }
+
     /// Whole per-world buffers, of floats and of integers.
     fn buffers(&self) -> [Vec<Field>; 2] {
         [Kind::F32, Kind::U32].map(|kind| {
@@ -305,21 +333,6 @@ fn hash(start: u64, bytes: &[u8]) -> u64 {
         })
 }
 
-/// Tells layouts with different fields apart.
-fn fingerprint(layout: &Layout) -> u64 {
-    layout
-        .fields()
-        .iter()
-        .fold(HASH_START, |all, (name, field)| {
-            let place = [field.buffer, field.row, field.components];
-            let place = place.into_iter().flat_map(u32::to_le_bytes);
-            hash(
-                all,
-                &[name.as_bytes(), &place.collect::<Vec<u8>>()].concat(),
-            )
-        })
-}
-
 impl VecEnv {
     /// Copies everything about the masked worlds (all, without a mask) and the parameters to the host.
     ///
@@ -342,9 +355,10 @@ impl VecEnv {
         };
         let numbers = self.host_numbers();
         let source = Source {
-            name: &self.plan.name,
-            layout: &self.plan.layout,
+            name: &self.groups[0].plan.name,
+            layout: &self.layout,
             params: &numbers,
+            variants: self.variants.several(),
         };
         snapshot.put(&source, &mut self.machine, &wanted)?;
         if mask.is_none() {
@@ -355,9 +369,10 @@ impl VecEnv {
 
     fn source<'a>(&'a self, params: &'a [f64]) -> Source<'a> {
         Source {
-            name: &self.plan.name,
-            layout: &self.plan.layout,
+            name: &self.groups[0].plan.name,
+            layout: &self.layout,
             params,
+            variants: self.variants.several(),
         }
     }
 }
@@ -385,6 +400,7 @@ impl Physics {
             name: &self.model.name,
             layout: &self.layout,
             params: &[],
+            variants: &[],
         };
         snapshot.put(&source, &mut self.machine, &wanted)
     }
@@ -394,6 +410,7 @@ impl Physics {
             name: &self.model.name,
             layout: &self.layout,
             params: &[],
+            variants: &[],
         }
     }
 

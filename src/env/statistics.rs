@@ -13,7 +13,7 @@ impl VecEnv {
     /// # Errors
     /// The device failed.
     pub fn drain_stats(&mut self) -> Result<Stats> {
-        let fields = &self.plan.fields;
+        let fields = &self.fields;
         let statistics = fields.statistics;
         let sums = [
             statistics.episodes,
@@ -45,7 +45,7 @@ impl VecEnv {
             [0, 1, 2, 3, 4].map(|index| totals[index][0]);
         let mean = |sum: f64| if episodes > 0.0 { sum / episodes } else { 0.0 };
         let mean_return = mean(sum);
-        let spec = &self.plan.spec;
+        let spec = &self.groups[0].plan.spec;
         let terms = match totals[5].as_slice() {
             [] => vec![mean_return; spec.rewards.len()],
             sums => sums.iter().map(|sum| mean(*sum)).collect(),
@@ -95,7 +95,7 @@ impl VecEnv {
     /// # Errors
     /// The curriculum's own.
     pub fn on_iteration(&mut self, stats: &Stats) -> Result<()> {
-        self.plan.task.on_iteration(stats, &mut self.params);
+        self.task.on_iteration(stats, &mut self.params);
         self.advance_curriculum(&stats.measured)
     }
 }

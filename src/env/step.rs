@@ -18,6 +18,7 @@ use super::fields::Fields;
 use super::outcome::{Outcome, load_groups, store_groups, store_sensors};
 use super::replay::ProbeFields;
 use super::sound::{self, sound_or_zero, unsound};
+use super::variants::Variation;
 use crate::error::Result;
 use crate::model::Model;
 use crate::tasks::actuators::Drives;
@@ -31,7 +32,6 @@ use crate::trace::{self, Bits, Graph, Layout, Mask, Var, select, stage, uniform,
 /// What the kernels of an environment are recorded from.
 pub(super) struct Plan {
     pub name: String,
-    pub task: Box<dyn Task>,
     pub model: Arc<Model>,
     pub spec: Arc<Spec>,
     pub layout: Layout,
@@ -39,12 +39,14 @@ pub(super) struct Plan {
     /// Between the task's controls and the model's.
     pub drives: Drives,
     pub autoreset: Autoreset,
+    /// In what the variants that it steps differ.
+    pub variation: Variation,
 }
 
 impl Plan {
     /// The control step. Run-time value: `substeps`.
-    pub(super) fn step(&self, params: &Params) -> Result<Graph> {
-        self.record("step", params, |recipe| {
+    pub(super) fn step(&self, task: &dyn Task, params: &Params) -> Result<Graph> {
+        self.record("step", (task, params), |recipe| {
             let before = recipe.load();
             let idle = recipe.idle();
             let action = recipe.action(idle);
@@ -64,8 +66,8 @@ impl Plan {
 
     /// Begins a new episode in the selected worlds. Run-time values: `reseed` (0 or 1), `seed_low` and `seed_high`: start
     /// the random stream anew; `stagger` (0 or 1): begin somewhere on the way to the time limit.
-    pub(super) fn reset(&self, params: &Params) -> Result<Graph> {
-        self.record("reset", params, |recipe| {
+    pub(super) fn reset(&self, task: &dyn Task, params: &Params) -> Result<Graph> {
+        self.record("reset", (task, params), |recipe| {
             let fields = &recipe.plan.fields;
             when(fields.selected.load_bits(0).ne(0), (), |()| {
                 let old = recipe.key();
@@ -101,8 +103,8 @@ impl Plan {
     }
 
     /// Computes the selected worlds' observations from their states again.
-    pub(super) fn refresh(&self, params: &Params) -> Result<Graph> {
-        self.record("refresh", params, |recipe| {
+    pub(super) fn refresh(&self, task: &dyn Task, params: &Params) -> Result<Graph> {
+        self.record("refresh", (task, params), |recipe| {
             let fields = &recipe.plan.fields;
             when(fields.selected.load_bits(0).ne(0), (), |()| {
                 let episode = recipe.load();
@@ -121,8 +123,13 @@ impl Plan {
 
     /// The control step up to what it is judged by: a look at the numbers themselves, for a world that went wrong.
     /// Run-time value: `substeps`.
-    pub(super) fn probe(&self, params: &Params, to: &ProbeFields) -> Result<Graph> {
-        self.record_in(&to.layout, "probe", params, |recipe| {
+    pub(super) fn probe(
+        &self,
+        task: &dyn Task,
+        params: &Params,
+        to: &ProbeFields,
+    ) -> Result<Graph> {
+        self.record_in(&to.layout, "probe", (task, params), |recipe| {
             let before = recipe.load();
             let idle = Mask::from(false);
             let action = recipe.action(idle);
@@ -133,29 +140,42 @@ impl Plan {
         })
     }
 
-    fn record(&self, name: &str, params: &Params, body: impl FnOnce(&Recipe<'_>)) -> Result<Graph> {
-        self.record_in(&self.layout, name, params, body)
+    fn record(
+        &self,
+        name: &str,
+        task: (&dyn Task, &Params),
+        body: impl FnOnce(&Recipe<'_>),
+    ) -> Result<Graph> {
+        self.record_in(&self.layout, name, task, body)
     }
 
     fn record_in(
         &self,
         layout: &Layout,
         name: &str,
-        params: &Params,
+        (task, params): (&dyn Task, &Params),
         body: impl FnOnce(&Recipe<'_>),
     ) -> Result<Graph> {
-        let recording = Rc::new(Recording::new(
-            &self.model,
-            &self.spec,
-            params,
-            self.fields.parameters,
-        ));
-        let recipe = Recipe {
-            plan: self,
-            recording,
-        };
-        let graph = trace::record(name, layout, || body(&recipe));
-        check(&recipe.recording, &self.name)?;
+        let mut faultless = Ok(());
+        let graph = trace::record(name, layout, || {
+            let variant = match self.fields.variant.is_empty() {
+                true => Bits::ZERO,
+                false => self.fields.variant.load_bits(0),
+            };
+            let table = self.fields.parameters;
+            let mut recording = Recording::new(&self.model, &self.spec, params, table);
+            recording.physics = Rc::new(self.physics(variant));
+            recording.variant = variant;
+            let recording = Rc::new(recording);
+            let recipe = Recipe {
+                plan: self,
+                task,
+                recording,
+            };
+            body(&recipe);
+            faultless = check(&recipe.recording, &self.name);
+        });
+        faultless?;
         Ok(graph)
     }
 }
@@ -163,6 +183,7 @@ impl Plan {
 /// A kernel being recorded.
 pub(super) struct Recipe<'a> {
     pub plan: &'a Plan,
+    pub task: &'a dyn Task,
     pub recording: Rc<Recording>,
 }
 
@@ -346,9 +367,10 @@ impl Recipe<'_> {
         let mut terms = Terms::new(&recording);
         let world = World::new(&recording, episode, past, action);
         stage("terms", || {
-            self.plan.task.terms(&world, &episode.task, &mut terms)
+            self.task.terms(&world, &episode.task, &mut terms)
         });
         terms.observe_draws(&episode.draws);
+        terms.observe_variant();
         terms
     }
 

@@ -7,14 +7,13 @@
 use std::any::Any;
 use std::fmt;
 use std::ops::Range;
-use std::sync::OnceLock;
 
+use super::commands::Tools;
 use super::context::Context;
 use super::kernel::{Binding, Kernel};
 use super::launch::Launch;
 use super::readback::Readback;
 use super::recorder::Recorder;
-use super::shader;
 use crate::error::{Error, Result};
 use crate::trace::{Buffer, Field, Kind, Layout};
 
@@ -95,8 +94,7 @@ pub struct Arenas {
     worlds: u32,
     stride: u32,
     allocations: Vec<Allocation>,
-    fill: OnceLock<Kernel>,
-    copy: OnceLock<Kernel>,
+    pub(super) tools: Tools,
 }
 
 impl Arenas {
@@ -131,8 +129,7 @@ impl Arenas {
             worlds,
             stride,
             allocations,
-            fill: OnceLock::new(),
-            copy: OnceLock::new(),
+            tools: Tools::default(),
         };
         let mut recorder = Recorder::new(context);
         for buffer in 0..arenas.allocations.len() {
@@ -302,7 +299,7 @@ impl Arenas {
             let stride = if buffer.per_world { self.stride } else { 1 };
             let launch = Launch::new(0..stride, stride);
             recorder.dispatch(
-                self.fill_kernel()?,
+                self.tools.fill(&self.context)?,
                 &[self.binding(index)],
                 &launch.uniforms(&[("row", 0), ("rows", buffer.rows), ("value", POISON)]),
             )?;
@@ -324,26 +321,12 @@ impl Arenas {
         Ok(())
     }
 
-    fn fill_kernel(&self) -> Result<&Kernel> {
-        tool(
-            &self.fill,
-            &self.context,
-            "gpu/fill",
-            &["row", "rows", "value"],
-        )
-    }
-
-    fn copy_kernel(&self) -> Result<&Kernel> {
-        tool(
-            &self.copy,
-            &self.context,
-            "gpu/copy",
-            &["from", "to", "rows"],
-        )
-    }
-
     /// The bytes of a field of some worlds, row by row; in one piece where nothing lies between them.
-    fn parts<T: Scalar>(&self, field: Field, worlds: Range<u32>) -> Result<Vec<Binding>> {
+    pub(super) fn parts<T: Scalar>(
+        &self,
+        field: Field,
+        worlds: Range<u32>,
+    ) -> Result<Vec<Binding>> {
         let rows = self.rows(field)?;
         if field.kind != T::KIND {
             let message = format!("it holds {:?}, and {:?} is asked for", field.kind, T::KIND);
@@ -379,7 +362,7 @@ impl Arenas {
         }
     }
 
-    fn check_worlds(&self, worlds: &Range<u32>) -> Result<()> {
+    pub(super) fn check_worlds(&self, worlds: &Range<u32>) -> Result<()> {
         if worlds.start > worlds.end || worlds.end > self.worlds {
             let count = self.worlds;
             return Err(Error::invalid(format!("worlds {worlds:?} of {count}")));
@@ -402,7 +385,7 @@ impl Arenas {
     }
 
     /// The name of a field, or of the field that it is a part of.
-    fn name(&self, field: Field) -> &str {
+    pub(super) fn name(&self, field: Field) -> &str {
         let holds = |known: &Field| {
             known.buffer == field.buffer
                 && (known.row..=known.row + known.components)
@@ -412,130 +395,6 @@ impl Arenas {
         let found = self.layout.fields().iter().find(|(_, known)| holds(known));
         found.map_or("a field", |(name, _)| name)
     }
-}
-
-/// Commands on whole arenas.
-impl Recorder {
-    /// Runs a kernel of the arenas' layout on some worlds. `uniforms` are the kernel's run-time values by name.
-    ///
-    /// # Errors
-    /// The kernel is of another layout, the worlds are not there, or a value is missing or unknown.
-    pub fn run(
-        &mut self,
-        kernel: &Kernel,
-        arenas: &Arenas,
-        worlds: Range<u32>,
-        uniforms: &[(&str, u32)],
-    ) -> Result<&mut Self> {
-        arenas
-            .check_worlds(&worlds)
-            .map_err(|error| error.context(format!("kernel {}", kernel.label())))?;
-        let launch = Launch::new(worlds, arenas.stride);
-        self.dispatch(
-            kernel,
-            &arenas.bindings(kernel)?,
-            &launch.uniforms(uniforms),
-        )
-    }
-
-    /// Sets all components of a field, in some worlds, to a value.
-    ///
-    /// # Errors
-    /// The field is not of the arenas' layout, its kind is another, or the worlds are not there.
-    pub fn fill_field<T: Scalar>(
-        &mut self,
-        arenas: &Arenas,
-        field: Field,
-        worlds: Range<u32>,
-        value: T,
-    ) -> Result<&mut Self> {
-        arenas.parts::<T>(field, worlds.clone())?;
-        // A table is one row of as many "worlds" as it has scalars.
-        let (launch, row, rows) = match field.per_world {
-            true => (
-                Launch::new(worlds, arenas.stride),
-                field.row,
-                field.components,
-            ),
-            false => (
-                Launch::new(field.row..field.row + field.components, 0),
-                0,
-                1,
-            ),
-        };
-        let values = [
-            ("row", row),
-            ("rows", rows),
-            ("value", bytemuck::cast(value)),
-        ];
-        let whole = [arenas.binding(field.buffer as usize)];
-        self.dispatch(arenas.fill_kernel()?, &whole, &launch.uniforms(&values))
-    }
-
-    /// Copies a field, all worlds of it, on the device: within arenas, or to others with as many worlds.
-    ///
-    /// # Errors
-    /// A field is not of its arenas' layout, the two differ in kind or size, or they overlap.
-    pub fn copy_field(
-        &mut self,
-        from: (&Arenas, Field),
-        to: (&Arenas, Field),
-    ) -> Result<&mut Self> {
-        let ((source, read), (target, written)) = (from, to);
-        let (from, to) = (source.rows(read)?, target.rows(written)?);
-        if read.kind != written.kind || from.size != to.size || source.worlds != target.worlds {
-            return Err(Error::invalid(format!(
-                "`{}` ({} {:?}, {} worlds) and `{}` ({} {:?}, {} worlds) do not match",
-                source.name(read),
-                read.components,
-                read.kind,
-                source.worlds,
-                target.name(written),
-                written.components,
-                written.kind,
-                target.worlds
-            )));
-        }
-        if from.buffer != to.buffer {
-            return self.copy(&from, &to);
-        }
-        if from.offset < to.offset + to.size && to.offset < from.offset + from.size {
-            let message = format!(
-                "`{}` and `{}` overlap",
-                source.name(read),
-                target.name(written)
-            );
-            return Err(Error::invalid(message));
-        }
-        // The copy command refuses a buffer as both source and target: a kernel does it, on the buffer bound once.
-        let whole = source.binding(read.buffer as usize);
-        if whole != target.binding(written.buffer as usize) {
-            return Err(Error::unsupported(
-                "a copy between two arenas in one buffer",
-            ));
-        }
-        let stride = if read.per_world { source.stride } else { 1 };
-        let values = [
-            ("from", read.row),
-            ("to", written.row),
-            ("rows", read.components),
-        ];
-        let launch = Launch::new(0..stride, stride);
-        self.dispatch(source.copy_kernel()?, &[whole], &launch.uniforms(&values))
-    }
-}
-
-fn tool<'a>(
-    kernel: &'a OnceLock<Kernel>,
-    context: &Context,
-    name: &str,
-    uniforms: &[&str],
-) -> Result<&'a Kernel> {
-    if let Some(kernel) = kernel.get() {
-        return Ok(kernel);
-    }
-    let compiled = Kernel::new(context, name, &shader::LIBRARY.compose(name)?, uniforms)?;
-    Ok(kernel.get_or_init(|| compiled))
 }
 
 /// Rows begin at multiples of this many scalars.

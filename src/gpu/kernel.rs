@@ -48,6 +48,17 @@ pub struct CompileTime {
     pub driver: Duration,
 }
 
+impl CompileTime {
+    /// The time that two kernels took.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            naga: self.naga + other.naga,
+            driver: self.driver + other.driver,
+        }
+    }
+}
+
 /// A compiled kernel, bound to one context.
 pub struct Kernel {
     label: String,

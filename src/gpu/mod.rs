@@ -20,6 +20,7 @@
 //! ```
 
 mod arena;
+mod commands;
 mod context;
 mod environment;
 mod gather;

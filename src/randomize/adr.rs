@@ -17,7 +17,7 @@
 
 use super::boundary::{Boundary, Side};
 use super::curriculum::{Curriculum, Measured, Numbers, Performance};
-use crate::error::{Error, Result, near_matches};
+use crate::error::{Error, Result, unknown};
 
 /// What an episode's performance is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -41,13 +41,7 @@ impl Metric {
             ("return", _) => Ok(Self::Return),
             ("length", _) => Ok(Self::Length),
             (_, Some(term)) => Ok(Self::Reward(term.into())),
-            _ => {
-                let error = Error::invalid(format!("unknown metric `{name}`"));
-                Err(match near_matches(name, ["return", "length"]).first() {
-                    Some(close) => error.hint(format!("did you mean `{close}`?")),
-                    None => error.hint("it is one of return, length, reward.NAME"),
-                })
-            }
+            _ => Err(unknown("metric", name, ["return", "length", "reward.NAME"])),
         }
     }
 }

@@ -37,20 +37,28 @@ impl Randomization {
         }
         stage("randomize", || {
             self.apply(&mut numbers, draws, Phase::Geoms);
-            bound(model, &mut numbers);
-            shape::compose(model, &mut numbers);
+            bound(base, &mut numbers);
+            shape::compose(model, base, &mut numbers);
             let before = numbers.body_mass.clone();
             let heavier = self.apply(&mut numbers, draws, Phase::Masses);
-            bound(model, &mut numbers);
+            bound(base, &mut numbers);
             for body in heavier {
                 let growth = numbers.body_mass[body] / before[body];
                 numbers.body_inertia[body] = numbers.body_inertia[body] * growth;
                 numbers.body_products[body] = numbers.body_products[body] * growth;
             }
             self.apply(&mut numbers, draws, Phase::Others);
-            bound(model, &mut numbers);
+            bound(base, &mut numbers);
         });
         numbers
+    }
+
+    /// Whether shapes or places of geoms are drawn, from which masses follow.
+    pub(crate) fn reshapes(&self) -> bool {
+        let places = self.entries.iter().flat_map(|resolved| &resolved.targets);
+        places
+            .map(|target| target.place.phase())
+            .any(|phase| phase == Phase::Geoms)
     }
 
     /// Applies the draws whose turn it is, and says which rows of the physics they changed.
@@ -206,8 +214,9 @@ fn change(numbers: &mut Parameters, operation: Operation, place: &Place, draw: V
 }
 
 /// Holds numbers that were drawn where the model makes sense: masses, inertias, sizes and the time step at a thousandth of
-/// the model's at least; armature, damping, friction loss and friction at 0; ranges of joints wider than twice their margin.
-fn bound(model: &Model, numbers: &mut Parameters) {
+/// what they were (`base`) at least; armature, damping, friction loss and friction at 0; ranges of joints wider than twice their margin.
+fn bound(base: &Parameters, numbers: &mut Parameters) {
+    let mut base = base.clone();
     let positive = [
         ("body_mass", 1),
         ("body_inertia", 3),
@@ -220,7 +229,6 @@ fn bound(model: &Model, numbers: &mut Parameters) {
         ("dof_frictionloss", 1),
         ("geom_friction", 3),
     ];
-    let least = |value: f64| 1e-3 * value;
     let limits = positive
         .into_iter()
         .zip([true; 4])
@@ -229,20 +237,29 @@ fn bound(model: &Model, numbers: &mut Parameters) {
         let mut row = 0;
         while numbers.number(field, row, 0).is_some() {
             for component in 0..components {
-                let lowest = match is_positive {
-                    true => Parameters::value(model, field, row, component).map_or(0.0, least),
-                    false => 0.0,
-                };
+                let before = base
+                    .number(field, row, component)
+                    .map_or(Var::ZERO, |it| *it);
                 let number = numbers.number(field, row, component);
-                if let Some(number) = number.filter(|number| number.as_constant().is_none()) {
+                if let Some(number) = number.filter(|number| !number.same(before)) {
+                    let lowest = if is_positive {
+                        1e-3 * before
+                    } else {
+                        Var::ZERO
+                    };
                     *number = number.max(lowest);
                 }
             }
             row += 1;
         }
     }
-    for (range, margin) in numbers.jnt_range.iter_mut().zip(&numbers.jnt_margin) {
-        if range.iter().any(|side| side.as_constant().is_none()) {
+    let ranges = numbers.jnt_range.iter_mut().zip(&base.jnt_range);
+    for ((range, before), margin) in ranges.zip(&numbers.jnt_margin) {
+        if range
+            .iter()
+            .zip(before)
+            .any(|(side, before)| !side.same(*before))
+        {
             range[1] = range[1].max(range[0] + 2.0 * *margin + 1e-6);
         }
     }

@@ -4,7 +4,7 @@ use super::adr::{Adr, Metric};
 use super::distribution::Argument;
 use super::entry::Timing;
 use super::{Family, Randomization, Resolved, Source};
-use crate::error::{Error, Result, near_matches};
+use crate::error::{Error, Result, unknown};
 use crate::trace::{Bits, Mask, Var, select};
 
 /// A side of a range.
@@ -220,13 +220,7 @@ impl Resolved {
 fn check_metric(metric: &Metric, rewards: &[&str]) -> Result<()> {
     match metric {
         Metric::Reward(name) if !rewards.contains(&name.as_str()) => {
-            let error = Error::invalid(format!("unknown reward term `{name}`"));
-            Err(
-                match near_matches(name, rewards.iter().copied()).as_slice() {
-                    [] => error.hint(format!("there are {}", rewards.join(", "))),
-                    close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
-                },
-            )
+            Err(unknown("reward term", name, rewards.iter().copied()))
         }
         _ => Ok(()),
     }

@@ -37,7 +37,7 @@ use toml::{Table, Value};
 use super::adr::{Adr, Growth, Metric};
 use super::distribution::{Argument, Distribution, Family};
 use super::entry::{Entry, Operation, Per, Timing};
-use crate::error::{Error, Result, near_matches};
+use crate::error::{Error, Result, unknown};
 
 /// The keys of an entry beside its distribution.
 const KEYS: [&str; 11] = [
@@ -92,7 +92,7 @@ pub fn configure_adr(adr: &mut Option<Adr>, value: &Value) -> Result<()> {
         )
     })?;
     if let Some(key) = table.keys().find(|key| !ADR_KEYS.contains(&key.as_str())) {
-        return Err(unknown("key", key, &ADR_KEYS));
+        return Err(unknown("key", key, ADR_KEYS));
     }
     let given = |key: &str, old: Option<f64>| match (table.get(key), old) {
         (Some(value), _) => number(key, value),
@@ -132,7 +132,7 @@ fn growth(old: Option<Growth>, value: &Value) -> Result<Growth> {
         .keys()
         .find(|key| !["limits", "step"].contains(&key.as_str()))
     {
-        return Err(unknown("key", key, &["limits", "step"]));
+        return Err(unknown("key", key, ["limits", "step"]));
     }
     let missing = |key: &str| Error::invalid(format!("no `{key}`")).hint(example);
     let limits = match (table.get("limits"), old) {
@@ -149,6 +149,31 @@ fn growth(old: Option<Growth>, value: &Value) -> Result<Growth> {
         (None, None) => return Err(missing("step")),
     };
     Ok(Growth { limits, step })
+}
+
+impl Entry {
+    /// What stands in a configuration under `key`, if that is where the numbers of the distribution are; `number` gives
+    /// those that are adjustable, by their own keys.
+    pub(crate) fn said(&self, key: &str, number: impl Fn(&str) -> Option<f64>) -> Option<Value> {
+        if key != self.place() {
+            return None;
+        }
+        let arguments = &self.distribution.arguments;
+        let said = arguments.iter().enumerate();
+        let said = said.map(|(index, argument)| match argument {
+            Argument::Number(own) => number(&self.argument_key(index)).unwrap_or(*own).into(),
+            Argument::Drawn(name) => name.clone().into(),
+        });
+        let mut said: Vec<Value> = said.collect();
+        Some(match self.distribution.family {
+            Family::Categorical => {
+                let weights = said.split_off(arguments.len() / 2);
+                vec![Value::Array(said), Value::Array(weights)].into()
+            }
+            _ if said.len() == 1 => said.remove(0),
+            _ => said.into(),
+        })
+    }
 }
 
 /// An entry of its own.
@@ -199,38 +224,7 @@ fn update(entry: &mut Entry, table: &Table) -> Result<()> {
                     .ok_or_else(|| wrong(key, value, "it is true or false"))?;
             }
             "adr" => entry.adr = Some(growth(entry.adr, value).map_err(place)?),
-            operation if Operation::ALL.iter().any(|(name, _)| *name == operation) => {
-                if entry.field.is_none() {
-                    return Err(Error::invalid(format!("`{key}` without a field"))
-                        .hint("say what changes with `field`, or leave out the operation"));
-                }
-                let families = value
-                    .as_table()
-                    .filter(|families| families.len() == 1)
-                    .ok_or_else(|| {
-                        wrong(
-                            key,
-                            value,
-                            "it takes one distribution, as in scale.uniform = [0.8, 1.2]",
-                        )
-                    })?;
-                entry.operation = Operation::ALL[Operation::ALL
-                    .iter()
-                    .position(|(name, _)| *name == operation)
-                    .unwrap_or(0)]
-                .1;
-                let (family, numbers) = families
-                    .iter()
-                    .next()
-                    .map_or(("", value), |(f, n)| (f.as_str(), n));
-                entry.distribution = distribution(family, numbers)?;
-            }
-            family
-                if entry.field.is_none() && Family::ALL.iter().any(|(name, _)| *name == family) =>
-            {
-                entry.distribution = distribution(family, value)?;
-            }
-            other => return Err(unknown_key(other)),
+            other => draws(entry, other, value)?,
         }
     }
     entry.timing = match (timing.as_deref(), seconds) {
@@ -249,6 +243,32 @@ fn update(entry: &mut Entry, table: &Table) -> Result<()> {
         (Some(other), _) => named("timing", other, &TIMINGS)?,
     };
     Ok(())
+}
+
+/// What a draw does and what is drawn: `scale = { uniform = … }`; `uniform = …` for an entry without a field.
+fn draws(entry: &mut Entry, key: &str, value: &Value) -> Result<()> {
+    let has_field = entry.field.is_some();
+    let operation = Operation::ALL.iter().find(|(name, _)| *name == key);
+    match operation {
+        Some(_) if !has_field => Err(Error::invalid(format!("`{key}` without a field"))
+            .hint("say what changes with `field`, or leave out the operation")),
+        Some((_, operation)) => {
+            let families = value.as_table().filter(|families| families.len() == 1);
+            let Some((family, numbers)) = families.and_then(|families| families.iter().next())
+            else {
+                let hint = "it takes one distribution, as in scale.uniform = [0.8, 1.2]";
+                return Err(wrong(key, value, hint));
+            };
+            entry.operation = *operation;
+            entry.distribution = distribution(family, numbers)?;
+            Ok(())
+        }
+        None if !has_field && Family::ALL.iter().any(|(name, _)| *name == key) => {
+            entry.distribution = distribution(key, value)?;
+            Ok(())
+        }
+        None => Err(unknown_key(key, has_field)),
+    }
 }
 
 /// The timings that need no further number.
@@ -346,20 +366,20 @@ fn wrong(key: &str, value: &Value, hint: &str) -> Error {
     Error::invalid(format!("`{key}` is {value}")).hint(hint)
 }
 
-fn unknown_key(key: &str) -> Error {
+/// A key that an entry does not take: what it does take, and families only where there is nothing that they would change.
+fn unknown_key(key: &str, has_field: bool) -> Error {
     let operations = Operation::ALL.iter().map(|(name, _)| *name);
     let families = Family::ALL.iter().map(|(name, _)| *name);
-    let known: Vec<&str> = KEYS.into_iter().chain(operations).chain(families).collect();
-    unknown("key", key, &known)
-}
-
-/// An error for a name that is not known, with those that come close.
-fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
-    let error = Error::invalid(format!("unknown {what} `{name}`"));
-    match near_matches(name, known.iter().copied()).as_slice() {
-        [] => error.hint(format!("known: {}", known.join(", "))),
-        close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
+    if has_field && families.clone().any(|family| family == key) {
+        return Error::invalid(format!("`{key}` without what a draw does to the field"))
+            .hint(format!("write scale.{key}, add.{key} or set.{key}"));
     }
+    let families = families.filter(|_| !has_field);
+    unknown(
+        "key",
+        key,
+        KEYS.into_iter().chain(operations).chain(families),
+    )
 }
 
 #[cfg(test)]
@@ -422,6 +442,14 @@ mod tests {
                 "randomize.x: `scale` without a field",
             ),
             (
+                "[x]\nfield = \"body_mass\"\nuniform = [0, 1]",
+                "randomize.x: `uniform` without what a draw does to the field (write scale.uniform, add.uniform or",
+            ),
+            (
+                "[x]\nfield = \"body_mass\"\nscale = 2",
+                "randomize.x: `scale` is 2 (it takes one distribution",
+            ),
+            (
                 "[x]\nuniform = [0, 1]\ntiming = \"never\"",
                 "randomize.x: unknown timing `never` (it is one of startup, reset, step, interval)",
             ),
@@ -482,6 +510,10 @@ mod tests {
             (
                 "low = 1\nhigh = 2\nmetric = \"retrun\"",
                 "unknown metric `retrun` (did you mean `return`?)",
+            ),
+            (
+                "low = 1\nhigh = 2\nmetric = \"x\"",
+                "unknown metric `x` (known: return, length, reward.NAME)",
             ),
             (
                 "low = 1\nhigh = 2\nepisode = 3",

@@ -17,27 +17,37 @@ pub(super) fn sources(model: &Model, body: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Computes mass, centre of mass and inertia of the bodies some of whose geoms are not constant.
-pub(super) fn compose(model: &Model, numbers: &mut Parameters) {
+/// Computes mass, centre of mass and inertia of the bodies some of whose geoms are not as in `base`.
+pub(super) fn compose(model: &Model, base: &Parameters, numbers: &mut Parameters) {
     for body in 1..model.nbody {
         let sources = sources(model, body);
+        let parts = |numbers: &Parameters, geom: usize| -> Vec<Var> {
+            let size = numbers.geom_size[geom].to_array();
+            let pos = numbers.geom_pos[geom].to_array();
+            let quat = numbers.geom_quat[geom].to_array();
+            size.into_iter().chain(pos).chain(quat).collect()
+        };
         let changed = |geom: &usize| {
-            let (size, pos) = (
-                numbers.geom_size[*geom].to_array(),
-                numbers.geom_pos[*geom].to_array(),
-            );
-            let quat = numbers.geom_quat[*geom].to_array();
-            size.iter()
-                .chain(&pos)
-                .chain(&quat)
-                .any(|number| number.as_constant().is_none())
+            let before = parts(base, *geom);
+            parts(numbers, *geom)
+                .iter()
+                .zip(&before)
+                .any(|(now, before)| !now.same(*before))
         };
         if !sources.iter().any(changed) {
             continue;
         }
         // What settotalmass and the like made of the masses.
-        let before: f64 = sources.iter().map(|&geom| mass_before(model, geom)).sum();
-        let factor = model.body_mass[body] / before;
+        let before = sources
+            .iter()
+            .map(|&geom| mass(model, geom, base.geom_size[geom]));
+        let factor = base.body_mass[body] / before.sum::<Var>();
+        let is_one = |factor: f64| (factor - 1.0).abs() < 1e-12;
+        let factor = if factor.as_constant().is_some_and(is_one) {
+            Var::ONE
+        } else {
+            factor
+        };
         if let [geom] = sources[..] {
             let mass = mass(model, geom, numbers.geom_size[geom]) * factor;
             numbers.body_mass[body] = mass;
@@ -69,26 +79,6 @@ pub(super) fn compose(model: &Model, numbers: &mut Parameters) {
             y: xz,
             z: yz,
         };
-    }
-}
-
-/// The mass of a geom in the model.
-fn mass_before(model: &Model, geom: usize) -> f64 {
-    let [a, b, c] = model.geom_size[geom];
-    match model.geom_mass[geom] {
-        GeomMass::None => 0.0,
-        GeomMass::Fixed(mass) => mass,
-        GeomMass::Density(density) => {
-            let volume = match model.geom_type[geom] {
-                Geom::Plane => 0.0,
-                Geom::Sphere => 4.0 * PI / 3.0 * a.powi(3),
-                Geom::Capsule => PI * a * a * (2.0 * b + 4.0 / 3.0 * a),
-                Geom::Cylinder => 2.0 * PI * a * a * b,
-                Geom::Ellipsoid => 4.0 * PI / 3.0 * a * b * c,
-                Geom::Box => 8.0 * a * b * c,
-            };
-            density * volume
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be randomized, and which numbers of a model an entry means.
 
 use super::entry::{Entry, Operation, Per};
-use crate::error::{Error, Result, near_matches};
+use crate::error::{Error, Result, unknown};
 use crate::model::{Bias, Integrator, Joint, Model, Names};
 use crate::rigid::{Element, Parameters};
 
@@ -231,6 +231,10 @@ pub(super) fn resolve(
         (false, _) => Ok((targets, draws)),
         (true, _) if entry.optional => Ok((targets, 0)),
         (true, Some(reason)) => Err(Error::invalid(format!("nothing to change: {reason}"))),
+        (true, None) if of_joints && !rows.is_empty() => {
+            let cause = Error::invalid(format!("no joint meant has such a component of {field}"));
+            Err(cause.hint("hinges and slides have component 0 only"))
+        }
         (true, None) => Err(Error::invalid(format!(
             "the model has no {}",
             what(field, element)
@@ -243,16 +247,8 @@ fn find(name: &str) -> Result<(&'static str, Element, usize)> {
     if let Some((_, instead)) = DERIVED.iter().find(|(derived, _)| *derived == name) {
         return Err(Error::invalid(format!("`{name}` is not drawn itself")).hint(instead));
     }
-    fields().find(|(known, ..)| *known == name).ok_or_else(|| {
-        let error = Error::invalid(format!("unknown field `{name}`"));
-        match near_matches(name, fields().map(|(known, ..)| known)).as_slice() {
-            [] => {
-                let known: Vec<&str> = fields().map(|(known, ..)| known).collect();
-                error.hint(format!("known: {}", known.join(", ")))
-            }
-            close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
-        }
-    })
+    let found = fields().find(|(known, ..)| *known == name);
+    found.ok_or_else(|| unknown("field", name, fields().map(|(known, ..)| known)))
 }
 
 /// What the rows of a field are called.
@@ -309,13 +305,9 @@ fn place_in_joint(model: &Model, element: Element, row: usize) -> usize {
 fn choose(entry: &Entry, rows: &[String], what: &str) -> Result<Vec<usize>> {
     for glob in &entry.names {
         if !rows.iter().any(|name| matches(glob, name)) && glob != "*" && !entry.optional {
-            let error = Error::invalid(format!("unknown {what} `{glob}`"));
             let mut known: Vec<&str> = rows.iter().map(String::as_str).collect();
             known.dedup();
-            return Err(match near_matches(glob, known.iter().copied()).as_slice() {
-                [] => error.hint(format!("there are {}", known.join(", "))),
-                close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
-            });
+            return Err(unknown(what, glob, known));
         }
     }
     let meant = |name: &String| entry.names.iter().any(|glob| matches(glob, name));
@@ -468,6 +460,10 @@ mod tests {
             ("?_calf", "_calf", false),
             ("a*b*c", "aXbYbZc", true),
             ("trunk", "trunk", true),
+            ("l?ft*p", "left_hip", true),
+            ("*t*t*", "tattoo", true),
+            ("a*b", "acbc", false),
+            ("?", "", false),
             ("", "a", false),
         ];
         for (glob, name, expected) in cases {

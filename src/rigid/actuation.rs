@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 use crate::math::functions::exp;
 use crate::math::{MIN_VALUE, Vec3};
-use crate::model::{Bias, Dynamics, Gain, Joint, Transmission};
+use crate::model::{Bias, Dynamics, Gain, Joint, Model, Transmission};
 use crate::trace::{Var, select};
 
 use super::Context;
@@ -243,10 +243,14 @@ fn is_disabled(cx: &Context<'_>, actuator: usize) -> bool {
     (0..=30).contains(&group) && cx.model.opt.disableactuator >> group & 1 == 1
 }
 
-/// The length of a full turn for a position servo on a ball joint, whose setpoint means an orientation; what is a
-/// servo is decided by the model, not by randomized parameters.
+/// The length of a full turn for a position servo on a ball joint, whose setpoint means an orientation.
 fn setpoint_period(cx: &Context<'_>, actuator: usize) -> Option<Var> {
-    let model = cx.model;
+    let gear = &cx.parameters.actuator_gear[actuator];
+    is_orientation_servo(cx.model, actuator).then(|| Vec3::from_slice(gear).norm() * (2.0 * PI))
+}
+
+/// Whether an actuator is a position servo on a ball joint: decided by the model, not by randomized parameters.
+pub(super) fn is_orientation_servo(model: &Model, actuator: usize) -> bool {
     let is_servo = model.actuator_gaintype[actuator] == Gain::Fixed
         && model.actuator_biastype[actuator] == Bias::Affine
         && model.actuator_gainprm[actuator][0] == -model.actuator_biasprm[actuator][1]
@@ -255,8 +259,7 @@ fn setpoint_period(cx: &Context<'_>, actuator: usize) -> Option<Var> {
             Dynamics::None | Dynamics::Integrator
         );
     let on_ball = model.jnt_type[model.actuator_trnid[actuator]] == Joint::Ball;
-    (is_servo && on_ball)
-        .then(|| Vec3::from_slice(&cx.parameters.actuator_gear[actuator]).norm() * (2.0 * PI))
+    is_servo && on_ball
 }
 
 /// The representative of `x`, modulo the period, nearest to a length; `x` itself where the period is 0.

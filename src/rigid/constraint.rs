@@ -201,8 +201,14 @@ pub(super) fn capacity(model: &Model) -> usize {
 }
 
 fn friction_capacity(model: &Model) -> usize {
-    let rubs = |dof: &usize| has_friction(model) && model.dof_frictionloss[*dof] > 0.0;
-    2 * (0..model.nv).filter(rubs).count()
+    let rows = (0..model.nv).filter(|&dof| has_friction(model) && rubs(model, dof));
+    2 * rows.count()
+}
+
+/// Whether a degree of freedom has dry friction. A model without it in a degree of freedom cannot have it randomized
+/// there.
+pub(super) fn rubs(model: &Model, dof: usize) -> bool {
+    model.dof_frictionloss[dof] > 0.0
 }
 
 fn limit_capacity(model: &Model) -> usize {
@@ -230,16 +236,15 @@ pub(super) fn has_limits(model: &Model) -> bool {
 
 /// Whether a joint can be within the margins of both its limits, and so needs a row for each. Decided by the
 /// model: a randomized range must stay wider than twice the margin.
-fn sides_overlap(model: &Model, joint: usize) -> bool {
+pub(super) fn sides_overlap(model: &Model, joint: usize) -> bool {
     let [low, high] = model.jnt_range[joint];
     high - low <= 2.0 * model.jnt_margin[joint]
 }
 
-/// The row of dry friction in a degree of freedom: it holds still, up to a bound. A model without it in a degree of
-/// freedom cannot have it randomized there.
+/// The row of dry friction in a degree of freedom: it holds still, up to a bound.
 fn friction(cx: &Context<'_>, state: &State, dof: usize, rows: &mut Vec<Row>) {
     let (model, parameters) = (cx.model, cx.parameters);
-    if model.dof_frictionloss[dof] <= 0.0 {
+    if !rubs(model, dof) {
         return;
     }
     let softness = Softness {

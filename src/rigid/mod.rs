@@ -26,6 +26,7 @@ mod coupling;
 mod elliptic;
 mod equality;
 mod external;
+mod family;
 mod free_body;
 mod guest;
 mod inertia;
@@ -36,6 +37,7 @@ mod parameters;
 mod passive;
 mod placement;
 mod report;
+mod roll;
 mod sensor;
 mod slots;
 mod solve;
@@ -43,6 +45,7 @@ mod state;
 mod subtree;
 mod touch;
 mod tree;
+mod variation;
 mod velocity;
 mod weights;
 
@@ -70,6 +73,7 @@ pub use sensor::{check_sensors, sensordata};
 pub use state::{Applied, State, StateFields};
 pub use subtree::Bodies;
 pub use tree::check;
+pub use variation::{Number, differences};
 pub use weights::inverse_weights;
 
 /// A substep's results.

@@ -66,6 +66,19 @@ macro_rules! parameters {
                     _ => None,
                 }
             }
+
+            /// Where a model holds [`Parameters::value`].
+            pub(super) fn value_mut<'m>(
+                model: &'m mut Model,
+                field: &str,
+                row: usize,
+                component: usize,
+            ) -> Option<&'m mut f64> {
+                match field {
+                    $( stringify!($name) => model.$($path).+.number_mut(row, component), )*
+                    _ => None,
+                }
+            }
         }
 
         impl Carry for Parameters {

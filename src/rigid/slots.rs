@@ -14,8 +14,10 @@ use super::Context;
 use super::cone::state_bits;
 use super::contact::{self, Touch};
 use super::coupling::{Coupling, dot};
-use super::guest::{self, Guest, Plan, Roll};
+use super::family::Plan;
+use super::guest::{self, Guest};
 use super::kinematics::Kinematics;
+use super::roll::Roll;
 use super::state::State;
 
 /// How many contacts of a dimension have slots.

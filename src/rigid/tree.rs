@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::model::{Integrator, Joint, Model};
 
 use super::parameters::Parameters;
+use super::roll::MOST_GEOMS;
 
 /// The links of a model, parents before children.
 #[derive(Clone, Debug)]
@@ -84,6 +85,10 @@ impl Link {
 /// The first feature that this version does not support, and what to use instead.
 pub fn check(model: &Model) -> Result<()> {
     Parameters::check(model)?;
+    if model.ngeom >= MOST_GEOMS {
+        let cause = Error::unsupported(format!("{} geoms", model.ngeom));
+        return Err(cause.hint(format!("at most {} are supported", MOST_GEOMS - 1)));
+    }
     let unsupported =
         |what: &str, hint: &str| Err(Error::unsupported(what).context("option").hint(hint));
     if model.opt.integrator == Integrator::Implicit {

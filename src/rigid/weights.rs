@@ -106,7 +106,7 @@ impl Factors {
 }
 
 /// Whether a body only slides and carries nothing, where MuJoCo takes 1 / mass.
-fn slides(model: &Model, body: usize) -> bool {
+pub(super) fn slides(model: &Model, body: usize) -> bool {
     model.body_invweight0[body] == [1.0 / model.body_mass[body], 0.0]
 }
 

@@ -27,6 +27,7 @@
 //! | `randomize.preset` | the name of a preset, or of a file, or a list of them: they come first |
 //! | `randomize.adr` | automatic domain randomization, see [`randomize::configure`] |
 //! | `randomize.observe` | the observation group that sees what was drawn, as its last term `randomized` |
+//! | `variants.NAME.…` | other bodies for groups of worlds, see [`variants`](super::variants) |
 //! | `task.KEY` | options that the task reads itself in [`Task::spec`](super::Task::spec) |
 //!
 //! The stages of a sensor and their order stand in `sensing/mod.rs`. Order of noise, clip and scale as in Isaac Lab's
@@ -38,8 +39,8 @@ use toml::{Table, Value};
 use super::actuators::{self, Actuator};
 use super::params::Params;
 use super::sensing::{Lost, Sensor};
-use super::spec::{ObservationTerm, Spec, unknown};
-use crate::error::{Error, Result};
+use super::spec::{ObservationTerm, Spec};
+use crate::error::{Error, Result, unknown};
 use crate::randomize::{self, Adr, matches};
 
 impl Spec {
@@ -52,7 +53,10 @@ impl Spec {
             self.configure_randomization(table)
                 .map_err(|error| error.context("task.toml"))?;
         }
-        let others = config.iter().filter(|(key, _)| *key != "randomize");
+        let elsewhere = ["randomize", "variants"];
+        let others = config
+            .iter()
+            .filter(|(key, _)| !elsewhere.contains(&key.as_str()));
         let others: Table = others
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
@@ -282,8 +286,8 @@ impl Spec {
                 command.interval,
             );
         }
-        for (key, value) in self.actuators.iter().flat_map(Actuator::parameters) {
-            params.add(key, value);
+        for (key, value, range) in self.actuators.iter().flat_map(Actuator::parameters) {
+            params.add_within(key, value, range);
         }
         for (key, value) in &self.params {
             params.add(key.clone(), *value);

@@ -17,10 +17,14 @@ pub struct Init {
 
 impl Init {
     pub(crate) fn new(recording: &Rc<Recording>) -> Self {
+        let (model, physics) = (&recording.model, &recording.physics);
+        let mocap = || (0..model.nbody).filter(|&body| model.body_mocapid[body].is_some());
         Self {
             state: State {
-                qpos: recording.physics.qpos0.clone(),
-                ..State::initial(&recording.model)
+                qpos: physics.qpos0.clone(),
+                mocap_pos: mocap().map(|body| physics.body_pos[body]).collect(),
+                mocap_quat: mocap().map(|body| physics.body_quat[body]).collect(),
+                ..State::initial(model)
             },
             recording: Rc::clone(recording),
         }

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::spec::unknown;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unknown};
 use crate::randomize::Numbers;
 
 /// Named numbers in a table that all worlds read, changed on the host between steps.
@@ -56,8 +55,12 @@ impl Params {
             && !(*low..=*high).contains(&value)
         {
             return Err(
-                Error::invalid(format!("parameter `{key}` is set to {value}"))
-                    .hint(format!("it takes a number from {low} to {high}")),
+                Error::invalid(format!("parameter `{key}` is set to {value}")).hint(
+                    match high.is_finite() {
+                        true => format!("it takes a number from {low} to {high}"),
+                        false => format!("it takes a number of at least {low}"),
+                    },
+                ),
             );
         }
         self.values[position] = value;
@@ -123,6 +126,17 @@ mod tests {
         params.set("reward.alive.weight", 2.0).unwrap();
         assert_eq!(params.get("reward.alive.weight").unwrap(), 2.0);
         assert!(params.take_changed());
+    }
+
+    #[test]
+    fn numbers_stay_within_their_bounds() {
+        let mut params = Params::default();
+        params.add_within("dropout".into(), 0.5, [0.0, 1.0]);
+        params.add_within("kp".into(), 20.0, [0.0, f64::INFINITY]);
+        let mut error = |key: &str| params.set(key, -1.0).unwrap_err().to_string();
+        assert!(error("dropout").contains("(it takes a number from 0 to 1)"));
+        assert!(error("kp").contains("(it takes a number of at least 0)"));
+        params.set("kp", 0.0).unwrap();
     }
 
     #[test]

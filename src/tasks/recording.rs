@@ -21,6 +21,8 @@ pub(crate) struct Recording {
     pub model: Arc<Model>,
     /// The numbers of the physics in this world.
     pub physics: Rc<rigid::Parameters>,
+    /// Which variant of the model this world has.
+    pub variant: Bits,
     /// What this world drew.
     pub draws: Vec<Var>,
     pub spec: Arc<Spec>,
@@ -38,6 +40,7 @@ impl Recording {
     pub(crate) fn new(model: &Arc<Model>, spec: &Arc<Spec>, params: &Params, table: Field) -> Self {
         Self {
             physics: Rc::new(rigid::Parameters::constant(model)),
+            variant: Bits::ZERO,
             draws: Vec::new(),
             model: Arc::clone(model),
             spec: Arc::clone(spec),

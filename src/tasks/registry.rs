@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use toml::Table;
 
-use super::spec::{Spec, unknown};
+use super::spec::{Spec, Variants, unknown};
+use super::variants::{self, Variant};
 use super::{
     Task, ant, ant_isaac, cartpole_balance, cartpole_swingup, cheetah_run, half_cheetah, hopper,
     humanoid, quadruped, walker_walk, walker2d,
@@ -24,6 +25,19 @@ pub struct Entry {
     pub model: &'static str,
     /// The configuration, as the text of `task.toml`.
     pub config: &'static str,
+    /// Other MJCF texts by file name: what `model` of a [variant](super::variants) may name.
+    pub models: &'static [(&'static str, &'static str)],
+}
+
+/// Where a definition's models come from.
+#[derive(Clone)]
+pub(super) struct Source {
+    /// What the model's text is called in errors.
+    pub label: String,
+    /// The model as MJCF.
+    pub text: String,
+    /// Other models, by name.
+    pub models: &'static [(&'static str, &'static str)],
 }
 
 /// Tasks by name. A user's crate starts from [`Registry::builtin`] and adds its own.
@@ -78,7 +92,11 @@ impl Registry {
     /// The name is unknown (the hint names close ones), or the entry's model or configuration is wrong.
     pub fn load(&self, name: &str) -> Result<Definition> {
         let entry = self.entry(name)?;
-        Definition::new(name, (entry.make)(), entry.model, entry.config)
+        let mut definition = Definition::new(name, (entry.make)(), entry.model, entry.config)?;
+        if let Some(source) = &mut definition.source {
+            source.models = entry.models;
+        }
+        Ok(definition)
     }
 
     /// What was registered under a name.
@@ -105,6 +123,10 @@ pub struct Definition {
     pub config: Table,
     /// The table `train` of `task.toml`: what the task asks of a learner. Environments do not look at it.
     pub train: Table,
+    /// What variants are made from; none where the model was given compiled.
+    source: Option<Source>,
+    /// Variants that are given as models: name, share, model.
+    given: Vec<(String, f64, Model)>,
 }
 
 impl Definition {
@@ -113,10 +135,16 @@ impl Definition {
     /// # Errors
     /// The model or the configuration does not parse or compile.
     pub fn new(name: &str, task: Box<dyn Task>, model: &str, config: &str) -> Result<Self> {
-        let scene = mjcf::parse(&format!("{name}/model.xml"), model, ".")?;
-        let model =
-            Model::compile(&scene).map_err(|error| error.context(format!("{name}/model.xml")))?;
-        Self::from_model(name, task, model, config)
+        let label = format!("{name}/model.xml");
+        let scene = mjcf::parse(&label, model, ".")?;
+        let compiled = Model::compile(&scene).map_err(|error| error.context(&label))?;
+        let mut definition = Self::from_model(name, task, compiled, config)?;
+        definition.source = Some(Source {
+            label,
+            text: model.to_string(),
+            models: &[],
+        });
+        Ok(definition)
     }
 
     /// A task with a compiled model.
@@ -141,7 +169,17 @@ impl Definition {
             model,
             config,
             train,
+            source: None,
+            given: Vec::new(),
         })
+    }
+
+    /// Adds a [variant](super::variants) that is given as a compiled model: for bodies that a program makes. Its part of
+    /// the worlds is `share`, relative to the other variants'.
+    #[must_use]
+    pub fn variant(mut self, name: &str, share: f64, model: Model) -> Self {
+        self.given.push((name.into(), share, model));
+        self
     }
 
     /// Overrides one key of the configuration: `reward.upright.weight=2`.
@@ -182,6 +220,47 @@ impl Definition {
         Ok(())
     }
 
+    /// Gives all worlds the [variant](super::variants) of this name. What steps them does not depend on it.
+    ///
+    /// # Errors
+    /// There is no such variant; the hint names close ones.
+    pub fn only_variant(&mut self, name: &str) -> Result<()> {
+        let names: Vec<String> = self
+            .variants()?
+            .into_iter()
+            .map(|variant| variant.name)
+            .collect();
+        if !names.iter().any(|known| known == name) {
+            return Err(unknown("variant", name, names.iter().map(String::as_str)));
+        }
+        for (known, share, _) in &mut self.given {
+            *share = f64::from(u8::from(known == name));
+        }
+        variants::share_out(&mut self.config, name);
+        Ok(())
+    }
+
+    /// The MJCF of a variant, includes and changes in place; of the task's own model where `variant` is empty.
+    ///
+    /// # Errors
+    /// There is no such variant, or it was given as a compiled model.
+    pub fn mjcf(&self, variant: &str) -> Result<String> {
+        let (mut declared, _) = variants::declared(&self.config)?;
+        declared.retain(|declared| declared.name == variant);
+        let own = variants::Declared::default();
+        let (text, edits) = match declared.first().or(variant.is_empty().then_some(&own)) {
+            Some(declared) => (
+                declared.text(self.source.as_ref())?,
+                declared.edits.as_slice(),
+            ),
+            None => {
+                let error = Error::invalid(format!("variant `{variant}` has no MJCF"));
+                return Err(error.hint("it was given as a compiled model"));
+            }
+        };
+        mjcf::edited(&text.label, &text.text, text.folder, edits)
+    }
+
     /// What the task declares, with the configuration's numbers, checked against the model.
     ///
     /// # Errors
@@ -191,10 +270,64 @@ impl Definition {
             .map_err(|error| error.context(format!("task {}", self.name)))
     }
 
+    /// The models that worlds may have, each with what the task declares for it; the task's own model where there are no
+    /// variants.
+    ///
+    /// # Errors
+    /// As [`Definition::spec`]; two variants of one name, a share that is no number from 0 on, no share above 0, a model
+    /// that does not compile, or variants that do not act, observe and earn alike.
+    pub fn variants(&self) -> Result<Vec<Variant>> {
+        self.all_variants(&self.config)
+            .map_err(|error| error.context(format!("task {}", self.name)))
+    }
+
+    /// What is declared for the model of the first variant, with the others checked.
     fn resolve(&self, config: &Table) -> Result<Spec> {
-        let mut spec = self.task.spec(&self.model, config)?;
+        let mut variants = self.all_variants(config)?;
+        Ok(variants.swap_remove(0).spec)
+    }
+
+    fn all_variants(&self, config: &Table) -> Result<Vec<Variant>> {
+        let (declared, observer) = variants::declared(config)?;
+        let mut models: Vec<(String, f64, Model)> = self.given.clone();
+        for declared in declared {
+            let model = declared.compile(self.source.as_ref())?;
+            models.push((declared.name, declared.share, model));
+        }
+        if models.is_empty() {
+            let spec = self.declare(&self.model, config, Variants::default())?;
+            return Ok(vec![Variant {
+                name: String::new(),
+                share: 1.0,
+                model: self.model.clone(),
+                spec,
+            }]);
+        }
+        let shown = Variants {
+            names: models.iter().map(|(name, ..)| name.clone()).collect(),
+            observer,
+        };
+        let variants = models.into_iter().map(|(name, share, model)| {
+            let spec = self.declare(&model, config, shown.clone());
+            let spec = spec.map_err(|error| error.context(format!("variants.{name}")))?;
+            Ok(Variant {
+                name,
+                share,
+                model,
+                spec,
+            })
+        });
+        let variants: Vec<Variant> = variants.collect::<Result<_>>()?;
+        variants::check(&variants)?;
+        Ok(variants)
+    }
+
+    /// What the task declares for a model.
+    fn declare(&self, model: &Model, config: &Table, variants: Variants) -> Result<Spec> {
+        let mut spec = self.task.spec(model, config)?;
+        spec.variants = variants;
         spec.configure(config)?;
-        spec.finish(&self.model)
+        spec.finish(model)
     }
 }
 

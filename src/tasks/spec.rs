@@ -7,12 +7,16 @@ use std::sync::Arc;
 
 use super::actuators::{Actuator, Drives};
 use super::sensing::Sensor;
-use crate::error::{Error, Result, near_matches};
+pub(crate) use crate::error::unknown;
+use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::randomize::{Adr, Entry, Randomization};
 
 /// The observation term that shows what was drawn.
 pub(crate) const RANDOMIZED: &str = "randomized";
+
+/// The observation term that shows which variant of the model a world has.
+pub(crate) const VARIANT: &str = "variant";
 
 /// One component of the action.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +111,15 @@ pub struct History {
     pub length: usize,
 }
 
+/// The variants of a task's model, see [`variants`](super::variants).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Variants {
+    /// Their names; none where worlds have the task's own model.
+    pub names: Vec<String>,
+    /// The observation group that sees which one a world has, as its last term.
+    pub observer: Option<String>,
+}
+
 /// Everything a task declares. Built with the chained methods below.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Spec {
@@ -141,6 +154,8 @@ pub struct Spec {
     /// The observation group that sees what was drawn, as its last term `randomized`; made of the terms of `policy` if
     /// there is none of that name.
     pub randomized_group: Option<String>,
+    /// The variants of the model.
+    pub(crate) variants: Variants,
     /// `randomize` in the task's model.
     pub(crate) randomization: Arc<Randomization>,
     /// Groups and terms of sensors that no term was declared for.
@@ -166,6 +181,7 @@ impl Spec {
             randomize: Vec::new(),
             adr: None,
             randomized_group: None,
+            variants: Variants::default(),
             randomization: Arc::default(),
             misplaced: Vec::new(),
         }
@@ -436,13 +452,27 @@ impl Spec {
         let rewards: Vec<&str> = self.rewards.iter().map(|term| term.name.as_str()).collect();
         let randomization = Randomization::new(&self.randomize, model, &keys)?;
         self.randomization = Arc::new(randomization.with_adr(self.adr.as_ref(), &rewards)?);
-        let Some(name) = &self.randomized_group else {
-            return Ok(());
-        };
-        if self.randomization.is_empty() {
-            return Ok(());
+        if let Some(group) = self
+            .randomized_group
+            .clone()
+            .filter(|_| !self.randomization.is_empty())
+        {
+            self.show(&group, RANDOMIZED, self.randomization.draws())?;
         }
-        if self.groups.iter().all(|group| group.name != *name) {
+        if let Some(group) = self
+            .variants
+            .observer
+            .clone()
+            .filter(|_| !self.variants.names.is_empty())
+        {
+            self.show(&group, VARIANT, self.variants.names.len())?;
+        }
+        Ok(())
+    }
+
+    /// Adds a term of the simulator's own to a group, which is made of the terms of `policy` if there is none of its name.
+    fn show(&mut self, group: &str, term: &str, dim: usize) -> Result<()> {
+        if self.groups.iter().all(|known| known.name != *group) {
             let policy = self.group("policy")?.1.terms.iter();
             let terms = policy.map(|term| ObservationTerm {
                 sensor: Sensor::default(),
@@ -450,14 +480,14 @@ impl Spec {
             });
             let terms = terms.collect();
             self.groups.push(Group {
-                name: name.clone(),
+                name: group.into(),
                 terms,
             });
         }
-        for group in self.groups.iter_mut().filter(|group| group.name == *name) {
-            group.terms.push(ObservationTerm {
-                name: RANDOMIZED.into(),
-                dim: self.randomization.draws(),
+        for known in self.groups.iter_mut().filter(|known| known.name == *group) {
+            known.terms.push(ObservationTerm {
+                name: term.into(),
+                dim,
                 scale: None,
                 sensor: Sensor::default(),
                 clip: None,
@@ -529,21 +559,6 @@ fn duplicate<'a>(names: &[&'a str]) -> Option<&'a str> {
         .enumerate()
         .find(|(i, name)| names[..*i].contains(name))
         .map(|(_, name)| *name)
-}
-
-/// An error for a name that is not known, with those that come close.
-pub(crate) fn unknown<'a>(
-    what: &str,
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Error {
-    let known: Vec<&str> = known.into_iter().collect();
-    let error = Error::invalid(format!("unknown {what} `{name}`"));
-    match near_matches(name, known.iter().copied()).as_slice() {
-        [] if known.is_empty() => error.hint(format!("the task has no {what}")),
-        [] => error.hint(format!("known: {}", known.join(", "))),
-        close => error.hint(format!("did you mean `{}`?", close.join("`, `"))),
-    }
 }
 
 #[cfg(test)]

@@ -3,8 +3,7 @@
 use std::rc::Rc;
 
 use super::recording::Recording;
-use super::spec::unknown;
-use crate::error::Error;
+use crate::error::{Error, unknown};
 use crate::trace::{Carry, Slot, Var};
 
 /// A task's own quantities and histories in one world, by the names that its [`Spec`](super::Spec) declared.

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::recording::Recording;
 use super::sensing::{Look, Memory, Reader, Seen};
-use super::spec::{RANDOMIZED, unknown};
-use crate::error::{Error, Result};
-use crate::trace::{Mask, Var, stage};
+use super::spec::{RANDOMIZED, VARIANT};
+use crate::error::{Error, Result, unknown};
+use crate::trace::{Mask, Var, select, stage};
 
 /// Collects a task's terms. Every declared name is fed exactly once.
 pub struct Terms {
@@ -160,6 +160,22 @@ impl Terms {
         if terms.any(|term| term.name == RANDOMIZED) {
             let seen = self.recording.spec.randomization.draws();
             self.observe(RANDOMIZED, &draws[..seen]);
+        }
+    }
+
+    /// Feeds which variant of the model the world has to those who see it: 1 at its place, 0 at the others'.
+    pub(crate) fn observe_variant(&mut self) {
+        let mut terms = self
+            .recording
+            .spec
+            .groups
+            .iter()
+            .flat_map(|group| &group.terms);
+        if terms.any(|term| term.name == VARIANT) {
+            let variant = self.recording.variant;
+            let places = 0..self.recording.spec.variants.names.len() as u32;
+            let is_it = |place| select(variant.eq(place), Var::ONE, Var::ZERO);
+            self.observe(VARIANT, places.map(is_it).collect::<Vec<_>>());
         }
     }
 

@@ -11,10 +11,10 @@ use super::forces::{ContactForce, ContactForces};
 use super::moment::{Link, Moment, Site};
 use super::recording::Recording;
 use super::sensing::Memory as SensorMemory;
-use super::spec::unknown;
 use super::state::TaskState;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unknown};
 use crate::math::{Force, Rng, Vec3, random};
+use crate::model::Model;
 use crate::rigid::{self, Applied, Forces, State};
 use crate::trace::{Bits, Carry, Mask, Slot, Var};
 
@@ -442,6 +442,17 @@ impl<'a> World<'a> {
     /// Time between two actions, s.
     pub fn control_dt(&self) -> f64 {
         self.control_dt
+    }
+
+    /// The model: which bodies, joints and actuators there are. Numbers differ between worlds that are randomized or have
+    /// [variants](super::variants) of the model; read them where the world has them.
+    pub fn model(&self) -> &Model {
+        &self.recording.model
+    }
+
+    /// Which variant of the model this world has, in the order of the configuration; 0 without variants.
+    pub fn variant(&self) -> Bits {
+        self.recording.variant
     }
 
     /// A parameter's value in this world as it is when the kernel runs, by its dotted key.

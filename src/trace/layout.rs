@@ -48,6 +48,8 @@ pub struct Field {
 pub struct Layout {
     buffers: Vec<Buffer>,
     fields: Vec<(String, Field)>,
+    /// Whether it is a [`Layout::frame`]: what is declared has its place already.
+    is_frame: bool,
 }
 
 /// Names a buffer of the [`Layout`] that made it.
@@ -80,7 +82,52 @@ impl Layout {
         })
     }
 
+    /// Room for any of several layouts: their fields by name, each as large as the largest of that name. The layouts
+    /// have the same buffers.
+    pub fn union(layouts: &[Self]) -> Self {
+        let mut union = Self::new();
+        let mut sizes: Vec<(&str, Field)> = Vec::new();
+        for layout in layouts {
+            for (index, buffer) in layout.buffers.iter().enumerate() {
+                match union.buffers.get(index) {
+                    None => union.buffers.push(Buffer {
+                        rows: 0,
+                        ..buffer.clone()
+                    }),
+                    Some(known) => assert_eq!(known.name, buffer.name, "buffers differ"),
+                }
+            }
+            for (name, field) in &layout.fields {
+                match sizes.iter_mut().find(|(known, _)| known == name) {
+                    None => sizes.push((name, *field)),
+                    Some((_, known)) => known.components = known.components.max(field.components),
+                }
+            }
+        }
+        for (name, field) in sizes {
+            union.field(BufferId(field.buffer), name, field.len());
+        }
+        union
+    }
+
+    /// The same places once more: buffers and fields that are declared there are those of this layout, and fields may
+    /// be smaller.
+    #[must_use]
+    pub fn frame(&self) -> Self {
+        Self {
+            is_frame: true,
+            ..self.clone()
+        }
+    }
+
     fn add(&mut self, buffer: Buffer) -> BufferId {
+        if self.is_frame {
+            let known = |known: &Buffer| known.name == buffer.name;
+            let place = self.buffers.iter().position(known);
+            return BufferId(
+                place.expect("a frame has every buffer that is declared in it") as u32,
+            );
+        }
         assert!(
             self.buffers.iter().all(|other| other.name != buffer.name),
             "two buffers are named `{}`",
@@ -92,6 +139,11 @@ impl Layout {
 
     /// Adds `components` rows (scalars, in a table) under a name that is new to this layout.
     pub fn field(&mut self, buffer: BufferId, name: &str, components: usize) -> Field {
+        if self.is_frame {
+            let whole = self.find(name);
+            let whole = whole.expect("a frame has every field that is declared in it");
+            return whole.slice(0, components);
+        }
         assert!(self.find(name).is_none(), "two fields are named `{name}`");
         let target = &mut self.buffers[buffer.0 as usize];
         let field = Field {
@@ -281,5 +333,35 @@ impl Field {
                 record::store(*self, row, Some(index.id()), value.into().id());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_union_has_room_for_each_and_frames_find_their_places() {
+        let declare = |layout: &mut Layout, qpos: usize, extra: bool| {
+            let state = layout.buffer("state", Kind::F32);
+            let fields = [
+                layout.field(state, "qpos", qpos),
+                layout.field(state, "time", 1),
+            ];
+            let table = layout.table("table", Kind::F32);
+            extra.then(|| layout.field(table, "more", 3));
+            fields
+        };
+        let own = [(2, false), (5, true), (3, false)].map(|(qpos, extra)| {
+            let mut layout = Layout::new();
+            declare(&mut layout, qpos, extra);
+            layout
+        });
+        let union = Layout::union(&own);
+        let rows: Vec<u32> = union.buffers().iter().map(|buffer| buffer.rows).collect();
+        assert_eq!(rows, [6, 3]);
+        let [qpos, time] = declare(&mut union.frame(), 3, false);
+        assert_eq!((qpos.row, qpos.len(), time.row), (0, 3, 5));
+        assert_eq!(Layout::union(&own[1..2]), own[1]);
     }
 }

@@ -37,6 +37,7 @@ mod external;
 mod graph;
 mod interpret;
 mod layout;
+mod operators;
 mod record;
 mod region;
 mod sink;

@@ -134,7 +134,12 @@ pub fn restore(checkpoint: &Path, ppo: &mut Ppo) -> Result<(Vec<u8>, Counters)> 
         steps: state.scalar("steps")?,
         seconds: state.scalar("seconds")?,
     };
-    Ok((files::read(&checkpoint.join(ENVIRONMENT))?, counters))
+    Ok((environment(checkpoint)?, counters))
+}
+
+/// The worlds' snapshot in a checkpoint.
+pub fn environment(checkpoint: &Path) -> Result<Vec<u8>> {
+    files::read(&checkpoint.join(ENVIRONMENT))
 }
 
 /// Loads weights and statistics only: what a policy is, and what a new run may start from.

@@ -3,6 +3,8 @@
 //! Which episodes count is decided before they start: every world's first ones, as many as its share. Taking
 //! the first `E` to end, over all worlds, would prefer short ones.
 
+use std::iter::repeat_n;
+
 use burn::tensor::Tensor;
 use serde::Serialize;
 
@@ -32,6 +34,8 @@ pub struct EvalReport {
     pub quarantined: usize,
     /// Returns in the order of worlds.
     pub returns: Vec<f64>,
+    /// The world of each.
+    pub worlds: Vec<usize>,
 }
 
 /// The worlds' present and finished episodes.
@@ -166,6 +170,10 @@ impl Tally {
     }
 
     fn report(self) -> EvalReport {
+        let finished = self.finished.iter().enumerate();
+        let worlds = finished
+            .flat_map(|(world, ended)| repeat_n(world, ended.len()))
+            .collect();
         let all: Vec<(f64, usize, bool)> = self.finished.into_iter().flatten().collect();
         let n = all.len() as f64;
         let returns: Vec<f64> = all.iter().map(|(earned, ..)| *earned).collect();
@@ -180,6 +188,7 @@ impl Tally {
             terminated: all.iter().filter(|(.., terminated)| *terminated).count() as f64 / n,
             quarantined: self.quarantined,
             returns,
+            worlds,
         }
     }
 }
@@ -293,6 +302,7 @@ mod tests {
         let report = tally.report();
         assert_eq!(steps, 6);
         assert_eq!(report.returns, [1.0, 1.0, 1.0, 3.0, 3.0]);
+        assert_eq!(report.worlds, [0, 0, 0, 1, 1]);
         assert_eq!(
             (report.episodes, report.mean_length, report.terminated),
             (5, 9.0 / 5.0, 0.6)

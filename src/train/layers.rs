@@ -230,17 +230,18 @@ fn lookup_mut<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Value> {
     }
 }
 
-/// `value` as the type of `default`: an integer stands for a float, and `1e6` or `1_000` for an integer.
+/// `value` as the type of `default`: an integer stands for a float, and `1e6` or `1_000` for an integer; items of an array
+/// as the [`pattern`] of the default's.
 fn fit(default: &Value, value: Value) -> Result<Value> {
     match (default, value) {
         (Value::Float(_), Value::Integer(integer)) => Ok(Value::Float(integer as f64)),
         (Value::Integer(_), Value::Float(float)) if float.fract() == 0.0 && float.abs() < 9e15 => {
             Ok(Value::Integer(float as i64))
         }
-        (Value::Array(old), Value::Array(new)) => match old.first() {
-            Some(first) => new
+        (Value::Array(old), Value::Array(new)) => match pattern(old) {
+            Some(pattern) => new
                 .into_iter()
-                .map(|item| fit(first, item))
+                .map(|item| fit(&pattern, item))
                 .collect::<Result<Vec<_>>>()
                 .map(Value::Array),
             None => Ok(Value::Array(new)),
@@ -252,6 +253,27 @@ fn fit(default: &Value, value: Value) -> Result<Value> {
             default.type_str()
         ))),
     }
+}
+
+/// What the items of an array are like: numbers are floats where one of them is, and what one inner array takes all do.
+/// Nothing for an empty array, and for one of different types, such as names and numbers: whoever reads it checks it.
+fn pattern(items: &[Value]) -> Option<Value> {
+    let is_number = |item: &Value| item.is_integer() || item.is_float();
+    let first = items.first()?;
+    if let (true, Some(float)) = (
+        items.iter().all(is_number),
+        items.iter().find(|item| item.is_float()),
+    ) {
+        return Some(float.clone());
+    }
+    if !items.iter().all(|item| item.same_type(first)) {
+        return None;
+    }
+    let inner = items.iter().filter_map(Value::as_array);
+    Some(match first {
+        Value::Array(_) => Value::Array(inner.flatten().cloned().collect()),
+        _ => first.clone(),
+    })
 }
 
 fn parse_value(text: &str) -> Value {
@@ -334,6 +356,48 @@ mod tests {
         assert!(error("seed=0.5").contains("takes integer"));
         assert!(error("ppo.layers=[0.5]").contains("takes integer"));
         assert!(error("seed").contains("key=value"));
+    }
+
+    #[test]
+    fn arrays_take_what_their_defaults_are_like() {
+        let mut layers = Layers::new(
+            "range = [0, 0.01]\ncounts = [1, 2]\ndrawn = ['base', 1.0]\nweighted = [[1, 2], [0.5, 0.5]]\nnone = []"
+                .parse()
+                .unwrap(),
+        );
+        let mut set = |text: &str| {
+            layers.set(text, Origin::CommandLine).map(|()| {
+                let key = text.split_once('=').expect("an assignment").0;
+                layers.table()[key].to_string()
+            })
+        };
+        for (text, expected) in [
+            ("range=[0, 0.01]", "[0.0, 0.01]"),
+            ("range=[-1, 1]", "[-1.0, 1.0]"),
+            ("counts=[3, 1e3]", "[3, 1000]"),
+            ("drawn=['other', 2, 0.5]", "[\"other\", 2, 0.5]"),
+            ("weighted=[[0.1, 3], [1, 1]]", "[[0.1, 3.0], [1.0, 1.0]]"),
+            ("none=['a', 1]", "[\"a\", 1]"),
+        ] {
+            assert_eq!(set(text).unwrap(), expected, "{text}");
+        }
+        for (text, expected) in [
+            (
+                "range=['a', 1]",
+                "\"a\" is of type string, and this key takes float",
+            ),
+            (
+                "counts=[1, 2.5]",
+                "2.5 is of type float, and this key takes integer",
+            ),
+            (
+                "weighted=[1, 2]",
+                "1 is of type integer, and this key takes array",
+            ),
+        ] {
+            let error = set(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -252,6 +252,20 @@ fn unsupported_models_are_refused() {
     }
 }
 
+/// Geoms have numbers of 14 bits in the kernels.
+#[test]
+fn more_geoms_than_have_numbers_are_refused() {
+    let count = |geoms: usize| {
+        let replicate = format!("<replicate count=\"{geoms}\"><geom size=\"1\"/></replicate>");
+        let xml = format!("<mujoco><worldbody>{replicate}</worldbody></mujoco>");
+        let scene = mjcf::parse("geoms.xml", &xml, ".").expect("it is good");
+        rigid::check(&Model::compile(&scene).expect("it compiles"))
+    };
+    count(16_383).expect("all have numbers");
+    let error = count(16_384).expect_err("one has none").to_string();
+    assert_eq!(error, "16384 geoms (at most 16383 are supported)");
+}
+
 /// The printed kernels are valid WGSL that needs no optional capability.
 #[test]
 fn kernels_are_valid() {

@@ -116,7 +116,7 @@ fn mistakes_are_told_in_one_line() {
         ),
         ("dropout_to = \"last\"", "it takes \"hold\" or \"zero\""),
         ("random_phase = 1", "it takes true or false"),
-        ("random_phase = true", "(give rate too, and before it)"),
+        ("random_phase = true", "(give rate with it)"),
         (
             "dropout = 0.1\ntogether = 3",
             "it must divide the term's 2 values",

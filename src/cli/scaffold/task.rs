@@ -19,6 +19,7 @@ pub const ENTRY: Entry = Entry {
     make: || Box::new(Puck),
     model: include_str!("model.xml"),
     config: include_str!("task.toml"),
+    models: &[],
 };
 
 struct Puck;

@@ -201,7 +201,7 @@ fn convert(
 
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.raw("name").filter(|name| !name.is_empty()) {
+        match self.name() {
             Some(name) => write!(f, "<{} name='{name}'>", self.tag),
             None => write!(f, "<{}>", self.tag),
         }
@@ -234,6 +234,45 @@ impl Element {
             .iter()
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// The element's name, if it has one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.raw("name").filter(|name| !name.is_empty())
+    }
+
+    /// Gives an attribute a value, in place of the one before.
+    pub(super) fn set(&mut self, name: &str, value: &str) {
+        self.attributes.retain(|(known, _)| known != name);
+        self.attributes.push((name.into(), value.into()));
+    }
+
+    /// As XML.
+    pub(super) fn to_xml(&self) -> String {
+        let escaped = |value: &str| {
+            let value = value.replace('&', "&amp;").replace('<', "&lt;");
+            value.replace('"', "&quot;")
+        };
+        let attributes = self.attributes.iter();
+        let attributes: String = attributes
+            .map(|(name, value)| format!(" {name}=\"{}\"", escaped(value)))
+            .collect();
+        let children: String = self.children.iter().map(Self::to_xml).collect();
+        format!("<{0}{attributes}>{children}</{0}>\n", self.tag)
+    }
+
+    /// Adds a child, at this element's place.
+    pub(super) fn add(&mut self, tag: &str) -> &mut Self {
+        self.children.push(Self {
+            tag: tag.into(),
+            place: self.place.clone(),
+            children: Vec::new(),
+            stray: false,
+            attributes: Vec::new(),
+            known: RefCell::default(),
+        });
+        let last = self.children.len() - 1;
+        &mut self.children[last]
     }
 
     /// An attribute's text. Asking makes the attribute a known one.

@@ -16,6 +16,7 @@ mod bodies;
 mod contacts;
 mod defaults;
 mod document;
+mod edit;
 mod equalities;
 mod geoms;
 mod joints;
@@ -30,6 +31,7 @@ use crate::error::{Error, Result};
 use crate::scene::{Body, Scene};
 use defaults::Classes;
 use document::{Element, Files};
+pub use edit::Edit;
 use settings::Settings;
 
 /// Models that attach models may nest this deep.
@@ -49,8 +51,37 @@ pub fn load(path: impl AsRef<Path>) -> Result<Scene> {
 /// # Errors
 /// As [`load`]; the file is called `label`.
 pub fn parse(label: &str, text: &str, directory: impl AsRef<Path>) -> Result<Scene> {
-    let (root, files) = Files::parse(label, text, directory.as_ref())?;
+    parse_edited(label, text, directory, &[])
+}
+
+/// [`parse`], after changes to the elements' attributes.
+///
+/// # Errors
+/// As [`parse`]; an edit's element does not exist (with close names).
+pub fn parse_edited(
+    label: &str,
+    text: &str,
+    directory: impl AsRef<Path>,
+    edits: &[Edit],
+) -> Result<Scene> {
+    let (mut root, files) = Files::parse(label, text, directory.as_ref())?;
+    edits.iter().try_for_each(|edit| edit.apply(&mut root))?;
     Reader::new(files, &mut Vec::new()).read(&root)
+}
+
+/// The text of MJCF after changes to the elements' attributes, with its includes in place.
+///
+/// # Errors
+/// As [`parse_edited`], but that the text need not be a model.
+pub fn edited(
+    label: &str,
+    text: &str,
+    directory: impl AsRef<Path>,
+    edits: &[Edit],
+) -> Result<String> {
+    let (mut root, _) = Files::parse(label, text, directory.as_ref())?;
+    edits.iter().try_for_each(|edit| edit.apply(&mut root))?;
+    Ok(root.to_xml())
 }
 
 /// Reads a file that may be attached to another; `above` are the files that attach it.

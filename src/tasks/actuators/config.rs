@@ -3,8 +3,7 @@
 use toml::Value;
 
 use super::declare::{Actuator, Latency, Law, Per, Selection, Target, keys};
-use crate::error::{Error, Result};
-use crate::tasks::spec::unknown;
+use crate::error::{Error, Result, unknown};
 
 /// Sets one key of the model called `name`, which is new if there is none; `number` reads a number.
 pub(crate) fn set(
@@ -39,13 +38,6 @@ pub(crate) fn set(
         _ => actuator.say(key, number(value)?),
     }
     Ok(())
-}
-
-/// Whether a dotted key is one that any task takes, `actuator.NAME.KEY`, even if it has no model of that name yet.
-pub fn is_key(key: &str) -> bool {
-    let mut parts = key.splitn(3, '.');
-    let parts = [parts.next(), parts.next(), parts.next()];
-    matches!(parts, [Some("actuator"), Some(name), Some(key)] if !name.is_empty() && known(key))
 }
 
 fn known(key: &str) -> bool {

@@ -309,12 +309,16 @@ impl Actuator {
         keys().map(move |key| format!("actuator.{}.{key}", self.name))
     }
 
-    /// The adjustable numbers with their full keys.
-    pub(crate) fn parameters(&self) -> impl Iterator<Item = (String, f64)> + '_ {
+    /// The adjustable numbers with their full keys and their bounds.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (String, f64, [f64; 2])> + '_ {
         let key = |key: &str| format!("actuator.{}.{key}", self.name);
+        let range = |name: &str| {
+            let known = NUMBERS.iter().find(|number| number.key == name);
+            known.map_or([f64::NEG_INFINITY, f64::INFINITY], |number| number.range)
+        };
         self.numbers
             .iter()
-            .map(move |(name, value)| (key(name), *value))
+            .map(move |(name, value)| (key(name), *value, range(name)))
     }
 }
 

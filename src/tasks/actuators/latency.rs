@@ -7,7 +7,7 @@ use super::declare::Per;
 use crate::trace::{Bits, Var, select};
 
 /// The ring that keeps commands. `[entry][axis]`, newest first.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Ring {
     /// How many commands before the present one.
     pub entries: usize,

@@ -56,7 +56,6 @@ use crate::math::Rng;
 use crate::rigid::State;
 use crate::trace::{Bits, BufferId, Carry, Field, Layout, Mask, Slot, Var, stage};
 
-pub use config::is_key;
 pub(crate) use config::set;
 pub use declare::{
     Actuator, Latency, Law, NUMBERS, Number, Per, Reader, STRUCTURE, Selection, Target,
@@ -68,13 +67,13 @@ use motor::Motor;
 use servo::{Servo, limited};
 
 /// The actuator models of a task on its model's actuators.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Drives {
     groups: Vec<Group>,
 }
 
 /// One model and the actuators that it stands for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Group {
     said: Actuator,
     axes: Vec<Axis>,
@@ -87,7 +86,7 @@ struct Group {
 }
 
 /// An actuator and the joint that it moves.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Axis {
     actuator: usize,
     /// Where the joint's position stands.

@@ -6,8 +6,9 @@ use super::declare::{Actuator, Law, NUMBERS, Per, Reader, Selection, Target, key
 use super::latency::Ring;
 use super::network::Network;
 use super::{Axis, Drives, Group};
-use crate::error::{Error, Result, near_matches};
+use crate::error::{Error, Result, near_matches, unknown};
 use crate::model::{Bias, Dynamics, Gain, Joint, Model};
+use crate::randomize::matches;
 
 /// More entries would not fit into a thread's registers anyway.
 const MAX_ENTRIES: usize = 256;
@@ -96,12 +97,7 @@ fn group(said: &Actuator, control_dt: f64, model: &Model) -> Result<Group> {
 fn numbers(said: &Actuator) -> Result<()> {
     for (key, value) in &said.numbers {
         let Some(number) = NUMBERS.iter().find(|number| number.key == key) else {
-            let error = Error::invalid(format!("unknown key `{key}`"));
-            let near = near_matches(key, keys());
-            return Err(match near.first() {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error,
-            });
+            return Err(unknown("key", key, keys()));
         };
         let [low, high] = number.range;
         let fits = (low..=high).contains(value) && (*value as f32).is_finite();
@@ -353,32 +349,4 @@ fn label(model: &Model, id: usize) -> String {
         "" => format!("number {id}"),
         name => name.into(),
     }
-}
-
-/// Whether a name is like a pattern, in which `*` stands for any letters and `?` for one.
-pub(super) fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), name.chars().collect());
-    // Where the last star stands, and how much of the name it took so far.
-    let (mut p, mut n, mut star) = (0, 0, None);
-    while n < name.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, n));
-                p += 1;
-            }
-            Some(letter) if *letter == '?' || *letter == name[n] => {
-                p += 1;
-                n += 1;
-            }
-            _ => match star {
-                Some((at, taken)) => {
-                    star = Some((at, taken + 1));
-                    (p, n) = (at + 1, taken + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[p..].iter().all(|letter| *letter == '*')
 }

@@ -290,7 +290,7 @@ impl Sensor {
                 return refuse(
                     name,
                     &"given without what it is about",
-                    format!("give {owner} too, and before it"),
+                    format!("give {owner} with it"),
                 );
             }
         }

@@ -10,4 +10,5 @@ pub(super) const ENTRY: Entry = Entry {
     make: || Box::new(task::WalkerWalk),
     model: include_str!("model.xml"),
     config: include_str!("task.toml"),
+    models: &[],
 };

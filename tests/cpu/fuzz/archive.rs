@@ -1,5 +1,7 @@
-//! `.npz` files as `rollout --init` and `--ctrl` read them: archives whose bytes are wrong, and whole archives with
-//! arrays that cannot be what they say.
+//! `.npz` files as `rollout --init`, `--ctrl` and `--task` read them: archives whose bytes are wrong, and whole archives
+//! with arrays that cannot be what they say.
+
+use manyworlds::env::{Autoreset, BadWorld, Origin, Values};
 
 use super::Target;
 use super::mutate::{self, Random};
@@ -16,6 +18,55 @@ pub(crate) fn targets() -> Vec<Box<dyn Target>> {
 
 struct Archives {
     folder: Folder,
+}
+
+/// A dump of a bad world, as good as they come.
+fn dump() -> BadWorld {
+    let fields = [
+        ("qpos", Values::Single(vec![0.5, 1.0])),
+        ("status", Values::Bits(vec![1])),
+        ("episode", Values::Bits(vec![3])),
+        ("time", Values::Double(vec![0.25])),
+    ];
+    let fields = fields.map(|(name, values)| (name.to_owned(), values));
+    BadWorld {
+        world: 2,
+        count: 1,
+        origin: Origin {
+            version: "0".into(),
+            task: "cartpole".into(),
+            config: "control_dt = 0.02".into(),
+            autoreset: Autoreset::default(),
+            substeps: 2,
+            variant: String::new(),
+            model: "0".into(),
+            wgsl: "0".into(),
+            device: "host".into(),
+            target: "host f64".into(),
+        },
+        parameters: vec![("reward.alive.weight".into(), 1.0)],
+        before: fields.clone().into(),
+        after: fields.into(),
+    }
+}
+
+/// The same where an array announces what is not there: headers are padded with spaces, so that larger numbers fit.
+fn announcing(random: &mut Random, mut bytes: Vec<u8>) -> Vec<u8> {
+    let shape = b"'shape': (";
+    let places: Vec<usize> = (0..bytes.len())
+        .filter(|at| bytes[*at..].starts_with(shape))
+        .collect();
+    let at = *random.choose(&places) + shape.len();
+    let text = format!("{},), }}", random.choose(mutate::EXTREMES));
+    let room = bytes[at..]
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(0);
+    if text.len() <= room {
+        bytes[at..at + room].fill(b' ');
+        bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+    }
+    bytes
 }
 
 /// The header of an `.npy` file in the words of the format's description (numpy.lib.format), before mutation.
@@ -113,7 +164,7 @@ pub(crate) fn broken(random: &mut Random, arrays: &[(&str, &str, usize)]) -> Vec
 
 impl Target for Archives {
     fn name(&self) -> &'static str {
-        "init.npz, ctrl.npz"
+        "init, ctrl, dump.npz"
     }
 
     fn run(&self, random: &mut Random) -> Result<(), String> {
@@ -122,6 +173,18 @@ impl Target for Archives {
         let ctrl = broken(random, &[("ctrl", "(10, 1, 0)", 0)]);
         std::fs::write(path("init.npz"), init).expect("a temporary file");
         std::fs::write(path("ctrl.npz"), ctrl).expect("a temporary file");
+        if random.one_in(3) {
+            let path = self.folder.path().join("dump.npz");
+            dump().save(&path).expect("a temporary file");
+            let good = std::fs::read(&path).expect("it was written");
+            let broken = match random.one_in(2) {
+                true => mutate::bytes(random, &good),
+                false => announcing(random, good),
+            };
+            std::fs::write(&path, broken).expect("a temporary file");
+            let loaded = BadWorld::load(&path);
+            return loaded.map(drop).map_err(|error| error.to_string());
+        }
         let (model, init, ctrl) = (path("model.xml"), path("init.npz"), path("ctrl.npz"));
         let arguments = match random.one_in(2) {
             true => vec!["rollout", &model, "--init", &init],

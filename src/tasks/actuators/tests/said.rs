@@ -21,28 +21,6 @@ fn a_law_takes_the_place_of_gain_and_bias_but_not_of_gear_and_force_range() {
 }
 
 #[test]
-fn names_may_have_stars() {
-    let matches = resolve::matches;
-    for (pattern, name) in [
-        ("*_hip", "left_hip"),
-        ("left*", "left"),
-        ("*", ""),
-        ("l?ft*p", "left_hip"),
-        ("*t*t*", "tattoo"),
-    ] {
-        assert!(matches(pattern, name), "{pattern} {name}");
-    }
-    for (pattern, name) in [
-        ("*_hip", "left_hips"),
-        ("?", ""),
-        ("a*b", "acbc"),
-        ("", "x"),
-    ] {
-        assert!(!matches(pattern, name), "{pattern} {name}");
-    }
-}
-
-#[test]
 fn mistakes_are_told_with_what_to_do() {
     for (toml, expected) in [
         (
