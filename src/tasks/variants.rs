@@ -10,6 +10,7 @@
 //! share = 2                           # of the worlds, relative to the others'; 1 unless given
 //! geom.thigh.size = [0.05, 0.15]      # MJCF's attributes, by tag and name
 //! body.shin.pos = [0, 0, -0.3]
+//! geom.foot = { type = "sphere", fromto = "", size = 0.04 }   # "": without this attribute
 //! option.gravity = [0, 0, -3.7]       # of an element without a name
 //!
 //! [variants.three_fingers]

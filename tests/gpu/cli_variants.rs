@@ -10,7 +10,7 @@ const SETTINGS: [&str; 5] = [
     "variants.own={}",
     "variants.heavy.geom.pole.density=4000",
     "variants.long={share=2,geom={pole={fromto=[0,0,0,0.001,0,0.9]}}}",
-    "variants.ball={geom={pole={type=\"sphere\",size=[0.1,0,0]}}}",
+    "variants.ball={geom={pole={type=\"sphere\",fromto=\"\",pos=[0,0,0.5],size=0.1}}}",
     "variants.observe=critic",
 ];
 

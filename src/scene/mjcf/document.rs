@@ -241,10 +241,12 @@ impl Element {
         self.raw("name").filter(|name| !name.is_empty())
     }
 
-    /// Gives an attribute a value, in place of the one before.
+    /// Gives an attribute a value in place of the one before, or takes it away where the value is empty.
     pub(super) fn set(&mut self, name: &str, value: &str) {
         self.attributes.retain(|(known, _)| known != name);
-        self.attributes.push((name.into(), value.into()));
+        if !value.is_empty() {
+            self.attributes.push((name.into(), value.into()));
+        }
     }
 
     /// As XML.

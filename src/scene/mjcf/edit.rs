@@ -12,7 +12,7 @@ pub struct Edit {
     pub name: Option<String>,
     /// The attribute.
     pub attribute: String,
-    /// The value, as in a file.
+    /// The value, as in a file; an empty one takes the attribute away.
     pub value: String,
 }
 
