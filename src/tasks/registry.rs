@@ -258,7 +258,7 @@ impl Definition {
                 return Err(error.hint("it was given as a compiled model"));
             }
         };
-        mjcf::edited(&text.label, &text.text, text.folder, edits)
+        mjcf::edited(text.label, &text.text, text.folder, edits)
     }
 
     /// What the task declares, with the configuration's numbers, checked against the model.

@@ -169,7 +169,7 @@ fn every_variant_moves_as_its_own_model_does_in_mujoco() {
     let folder = Folder::new("variants");
     let files = OBJECTS.map(|(name, attributes)| {
         let text = MODEL.replace(OBJECTS[0].1, attributes);
-        let path = folder.path().join(&format!("{name}.xml"));
+        let path = folder.path().join(format!("{name}.xml"));
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     });
@@ -438,7 +438,7 @@ fn a_bad_world_is_replayed_as_the_variant_that_it_was() {
         let which: Vec<usize> = bad.iter().map(|bad| bad.world).collect();
         assert_eq!(which, [3, 5, 13]);
         for bad in bad {
-            let path = folder.path().join(&bad.file_name());
+            let path = folder.path().join(bad.file_name());
             bad.save(&path).unwrap();
             let bad = BadWorld::load(&path).unwrap();
             let mut again = bad.builder(&registry).unwrap().build(context).unwrap();
