@@ -20,7 +20,7 @@ use crate::tasks::{Cause, Definition, Variant};
 pub enum Autoreset {
     /// It begins anew in the same step: `obs` is after the reset, `next_obs` is the true successor. Frames and terms
     /// are computed once more for the worlds that begin, behind a branch: `info TASK` lists the cost as stage `reset`
-    /// (168 of the cartpole's 537 operations).
+    /// (168 of the cartpole's 559 operations).
     #[default]
     SameStep,
     /// It begins anew in the next step, which ignores its action, gives it reward 0 and `valid` = 0.

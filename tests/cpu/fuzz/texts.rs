@@ -120,6 +120,19 @@ const TABLES: &[Nest] = &[
     ("[[", "]]"),
 ];
 
+/// Variants of a model, by one of its geoms.
+fn variants(model: &Model, random: &mut Random) -> String {
+    let geoms: Vec<&str> = (0..model.ngeom)
+        .map(|geom| model.geom_names.name(geom))
+        .collect();
+    let geom = random.choose(&geoms);
+    format!(
+        "\n[variants]\nobserve = \"critic\"\n[variants.plain]\n[variants.other]\nshare = 2\n\
+         option.gravity = [0, 0, -3.7]\ngeom.{geom} = {{ size = [0.1, 0.1, 0.1], mass = 2 }}\n\
+         [variants.box]\ngeom.{geom} = {{ type = \"box\", size = [0.1, 0.1, 0.1], fromto = \"\" }}\n"
+    )
+}
+
 impl Target for Tasks {
     fn name(&self) -> &'static str {
         "task.toml"
@@ -133,8 +146,15 @@ impl Target for Tasks {
         } else if random.one_in(2) {
             good += "\n[randomize.mass]\nfield = \"body_mass\"\nnames = \"*\"\nscale.uniform = [0.5, 1.5]\ntiming = \"reset\"\n";
         }
+        let with_variants = random.one_in(3);
+        if with_variants {
+            good += &variants(model, random);
+        }
         let text = mutate::text(random, &good, &self.configs, TABLES);
-        let definition = Definition::from_model(name, (entry.make)(), model.clone(), &text);
+        let definition = match with_variants {
+            true => Definition::new(name, (entry.make)(), entry.model, &text),
+            false => Definition::from_model(name, (entry.make)(), model.clone(), &text),
+        };
         let definition = definition.map_err(|error| error.to_string())?;
         let spec = definition.spec().map_err(|error| error.to_string())?;
         said(spec.substeps(model))?;
