@@ -80,7 +80,12 @@ pub(super) fn spread(figures: &[f64]) -> Spread {
 ///
 /// From Linux' /proc, in whose files 100 ticks are a second on every architecture (USER_HZ); none on other systems.
 pub(super) fn cpu_time() -> Option<Duration> {
-    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    cpu_time_of("self")
+}
+
+/// [`cpu_time`] of a process by its number.
+pub(super) fn cpu_time_of(process: &str) -> Option<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     // The second field is the program's name in parentheses, which may hold anything; user and system time are the
     // 14th and 15th (proc_pid_stat(5)), the 12th and 13th after it.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);

@@ -121,10 +121,28 @@ impl Archive {
         name: &str,
         extents: &[Extent],
     ) -> Result<Option<ArrayD<f64>>> {
+        self.fitting(name, extents, Self::floats)
+    }
+
+    /// [`Archive::optional`] for truth values, as 0 and 1: an array of bool, as MuJoCo's own, of uint8 or of floats.
+    pub(super) fn optional_flags(
+        &mut self,
+        name: &str,
+        extents: &[Extent],
+    ) -> Result<Option<ArrayD<f64>>> {
+        self.fitting(name, extents, Self::flags)
+    }
+
+    fn fitting(
+        &mut self,
+        name: &str,
+        extents: &[Extent],
+        read: impl FnOnce(&mut Self, &str) -> Result<ArrayD<f64>>,
+    ) -> Result<Option<ArrayD<f64>>> {
         if !self.names.iter().any(|known| known == name) {
             return Ok(None);
         }
-        let array = self.floats(name).map_err(|error| {
+        let array = read(self, name).map_err(|error| {
             error
                 .context(format!("array {name}"))
                 .context(self.path.display())
@@ -199,6 +217,23 @@ impl Archive {
             }
             Err(error) => Err(Error::invalid(error)),
             Ok(array) => Ok(array),
+        }
+    }
+
+    fn flags(&mut self, name: &str) -> Result<ArrayD<f64>> {
+        let array = match self.typed::<bool>(name) {
+            Ok(array) => array.mapv(f64::from),
+            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => {
+                match self.typed::<u8>(name) {
+                    Ok(array) => array.mapv(f64::from),
+                    Err(_) => self.floats(name)?,
+                }
+            }
+            Err(error) => return Err(Error::invalid(error)),
+        };
+        match array.iter().find(|&&value| value != 0.0 && value != 1.0) {
+            None => Ok(array),
+            Some(value) => Err(Error::invalid(format!("found {value}, expected 0 or 1"))),
         }
     }
 
@@ -289,6 +324,30 @@ mod tests {
             .unwrap()
             .to_string();
         assert!(error.contains("did you mean `qvol`"), "{error}");
+        std::fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn truth_values_are_read_from_several_types() {
+        let path = written("flags", |arrays| {
+            arrays.add("bool", &[1, 2], vec![true, false])?;
+            arrays.add("byte", &[1, 2], vec![1u8, 0])?;
+            arrays.add("float", &[1, 2], vec![1.0f32, 0.0])?;
+            arrays.add("half", &[1, 2], vec![0.5f64, 0.0])?;
+            arrays.add("long", &[1, 2], vec![1i64, 0])
+        });
+        let mut archive = Archive::open_any(&path).unwrap();
+        let extents = [Extent::worlds(Some(8)), Extent::exactly("neq", 2)];
+        for name in ["bool", "byte", "float"] {
+            let array = archive.optional_flags(name, &extents).unwrap().unwrap();
+            assert_eq!(array.as_slice().unwrap(), [1.0, 0.0], "{name}");
+        }
+        let mut error = |name| {
+            let error = archive.optional_flags(name, &extents).unwrap_err();
+            error.to_string()
+        };
+        assert!(error("half").ends_with("array half: found 0.5, expected 0 or 1"));
+        assert!(error("long").contains("found dtype"), "{}", error("long"));
         std::fs::remove_file(path).unwrap();
     }
 

@@ -31,7 +31,8 @@ use crate::tasks::{Cause, Registry};
 /// xquat [T,N,nbody,4] w-x-y-z, sensordata [T,N,nsensordata], ncon [T,N] contacts, cfrc_ext [T,N,nbody,6] what they do to
 /// each body (torque about the centre of mass of its tree, and force: N·m and N, world axes), and status [T,N]: 0, or the
 /// bits of what went wrong (2: a number of the state is not finite, or above 1e10 in magnitude). Sensors and contacts are
-/// of the recorded moment, under the last step's controls. The host records float64, the GPU float32.
+/// of the recorded moment, under the last step's controls. The host records float64, the GPU float32. Of a model with
+/// equality constraints it holds eq_active [T,N,neq] too: which of them hold, as bool.
 ///
 /// With --task it does none of this: it steps one world of a task that went wrong again, from the file that
 /// --dump-bad-worlds wrote, through the same kernel, and says what went wrong where, and whether every bit is the same.
@@ -57,7 +58,8 @@ pub(super) struct Arguments {
     /// Number of physics steps [default: as many as --ctrl has, else 1000]
     #[arg(long, value_name = "K")]
     steps: Option<u32>,
-    /// Initial state: qpos [N,nq], qvel [N,nv], act [N,na], each optional [default: the model's qpos0, at rest]
+    /// Initial state: qpos [N,nq], qvel [N,nv], act [N,na], eq_active [N,neq] (bool), each optional [default: the model's
+    /// qpos0, at rest, eq_active0]
     #[arg(long, value_name = "F.npz")]
     init: Option<PathBuf>,
     /// Controls: zero, random (uniform in ctrlrange, or ±1 without one) or a file with ctrl [K,N,nu]
@@ -197,6 +199,7 @@ struct Plan {
     qpos: Option<ArrayD<f64>>,
     qvel: Option<ArrayD<f64>>,
     act: Option<ArrayD<f64>>,
+    eq_active: Option<ArrayD<f64>>,
     ctrl: Controls,
 }
 
@@ -211,9 +214,9 @@ enum Controls {
 impl Plan {
     fn new(arguments: &Arguments, model: &Model) -> Result<Self> {
         let mut worlds = arguments.worlds.map(|worlds| worlds as usize);
-        let [mut qpos, mut qvel, mut act] = [None, None, None];
+        let [mut qpos, mut qvel, mut act, mut eq_active] = [None, None, None, None];
         if let Some(path) = &arguments.init {
-            let mut archive = Archive::open(path, &["qpos", "qvel", "act"])?;
+            let mut archive = Archive::open(path, &["qpos", "qvel", "act", "eq_active"])?;
             let sizes = [
                 ("qpos", "nq", model.nq),
                 ("qvel", "nv", model.nv),
@@ -228,6 +231,9 @@ impl Plan {
                 )?;
                 worlds = counted(worlds, array.as_ref().map(|array| array.shape()[0]));
             }
+            let extents = [Extent::worlds(worlds), Extent::exactly("neq", model.neq)];
+            eq_active = archive.optional_flags("eq_active", &extents)?;
+            worlds = counted(worlds, eq_active.as_ref().map(|array| array.shape()[0]));
         }
         let ctrl = match arguments.ctrl.as_str() {
             "zero" => Controls::Zero,
@@ -273,6 +279,7 @@ impl Plan {
             qpos,
             qvel,
             act,
+            eq_active,
             ctrl,
         })
     }
@@ -287,6 +294,10 @@ impl Plan {
         let zeros = |size: usize| vec![0.0; self.worlds * size];
         let given =
             |array: &Option<ArrayD<f64>>| array.as_ref().map(|array| per_world(array, self.worlds));
+        if let Some(active) = given(&self.eq_active) {
+            let active: Vec<bool> = active.into_iter().map(|value| value != 0.0).collect();
+            physics.set_eq_active(&active)?;
+        }
         physics.set_state(
             &given(&self.qpos).unwrap_or_else(|| model.qpos0.repeat(self.worlds)),
             &given(&self.qvel).unwrap_or_else(|| zeros(model.nv)),
@@ -334,6 +345,7 @@ fn per_world(array: &ArrayD<f64>, worlds: usize) -> Vec<f64> {
 /// What is recorded so far, each `[moment][world][component]`.
 struct Record {
     arrays: Vec<(&'static str, Vec<usize>, Vec<f64>)>,
+    eq_active: Vec<bool>,
     ncon: Vec<u32>,
     status: Vec<u32>,
     moments: usize,
@@ -376,6 +388,7 @@ impl Record {
         }
         Ok(Self {
             arrays: reserved,
+            eq_active: Vec::new(),
             ncon: Vec::new(),
             status: Vec::new(),
             moments: 0,
@@ -399,6 +412,7 @@ impl Record {
         for ((_, _, values), now) in self.arrays.iter_mut().zip(moment) {
             values.extend(now);
         }
+        self.eq_active.extend(physics.eq_active()?);
         self.ncon.extend(contacts.ncon);
         self.status.extend(frames.status);
         self.moments += 1;
@@ -425,6 +439,13 @@ impl Record {
                 }
             }
             let each = [self.moments, plan.worlds];
+            if model.neq > 0 {
+                file.add(
+                    "eq_active",
+                    &[&each[..], &[model.neq]].concat(),
+                    self.eq_active,
+                )?;
+            }
             file.add("ncon", &each, self.ncon)?;
             file.add("status", &each, self.status)
         })

@@ -59,8 +59,8 @@ fn assign(layers: &mut Layers, task_keys: &[String], assignments: &[String]) -> 
         let inside = format!("{full}.");
         let is_known = known.contains(&full) || known.iter().any(|key| key.starts_with(&inside));
         // An empty table, as of a variant that changes nothing, has no keys; the task has checked it.
-        let is_empty = leaves.is_empty() && task_key(key, task_keys).is_some();
-        if !is_known && !is_empty {
+        let changes_nothing = leaves.is_empty() && task_key(key, task_keys).is_some();
+        if !is_known && !changes_nothing {
             return Err(unknown(key, &known, task_keys));
         }
         for (key, value) in leaves {

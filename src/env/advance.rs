@@ -5,12 +5,14 @@ use super::step::{Action, Plan, Recipe};
 use crate::rigid::{self, Forces, Health};
 use crate::tasks::actuators;
 use crate::tasks::{ContactForces, Ctrl, Episode, Past, World};
-use crate::trace::{Bits, Carry, Slot, Var, repeat, stage, uniform, when};
+use crate::trace::{Bits, Carry, Mask, Slot, Var, repeat, stage, uniform, when};
 
 /// What the last substep leaves behind, and what all of them add up to.
 #[derive(Clone)]
 struct Told {
     evaluated: rigid::State,
+    /// Which equality constraints held before the task switched them in that substep.
+    unswitched: Vec<Mask>,
     forces: Forces,
     contacts: ContactForces,
     health: Health,
@@ -28,6 +30,7 @@ impl Told {
             actuators: before.actuators.clone(),
             driven: plan.drives.pick(&vec![Var::ZERO; model.nu]),
             evaluated: state.clone(),
+            unswitched: state.eq_active.clone(),
             forces: Forces::none(model),
             contacts: ContactForces::none(model),
             health: Health::sound(),
@@ -38,6 +41,7 @@ impl Told {
 impl Carry for Told {
     fn slots(&mut self, visit: &mut dyn FnMut(Slot<'_>)) {
         self.evaluated.slots(visit);
+        self.unswitched.slots(visit);
         self.forces.slots(visit);
         self.contacts.slots(visit);
         self.health.slots(visit);
@@ -73,8 +77,9 @@ impl Recipe<'_> {
         let recording = self.of(before);
         let model = &self.plan.model;
         let substeps = uniform("substeps");
-        let substep = |(physics, mut told): (rigid::State, Told), index: Bits| {
+        let substep = |(mut physics, mut told): (rigid::State, Told), index: Bits| {
             let mut inputs = self.actuate(before, &physics, action);
+            told.unswitched = std::mem::replace(&mut physics.eq_active, inputs.eq_active.clone());
             let moment = actuators::Moment {
                 recording: &recording,
                 physics: &physics,
@@ -107,15 +112,20 @@ impl Recipe<'_> {
         });
         let Told {
             evaluated,
+            unswitched,
             forces,
             contacts,
             health,
             actuators,
             driven,
         } = told;
+        let asked = rigid::State {
+            eq_active: unswitched,
+            ..evaluated.clone()
+        };
         let Ctrl {
             mut ctrl, applied, ..
-        } = self.actuate(before, &evaluated, action);
+        } = self.actuate(before, &asked, action);
         self.plan.drives.put(&driven, &mut ctrl);
         let past = Past {
             before: before.physics.clone(),
@@ -157,7 +167,7 @@ impl Recipe<'_> {
             };
             let recording = self.of(&now);
             let world = World::new(&recording, &now, &past, &action.values);
-            let mut ctrl = Ctrl::new(&recording);
+            let mut ctrl = Ctrl::new(&recording, physics);
             self.task.actuate(&world, &action.values, &mut ctrl);
             let randomization = self.plan.spec.randomization();
             randomization.push(&recording.physics, &mut ctrl.applied, &now.draws);

@@ -23,7 +23,7 @@ pub struct Fields {
     /// `parameters`: the task's adjustable numbers.
     pub parameters: Field,
 
-    /// `qpos`, `qvel`, `act`, `time`, and where the solver starts from.
+    /// `qpos`, `qvel`, `act`, `time`, `mocap_pos`, `mocap_quat`, `eq_active` (integers), and where the solver starts from.
     pub physics: StateFields,
     /// `own.NAME`, in the order of the spec.
     pub own: Vec<Field>,
@@ -266,6 +266,7 @@ impl Fields {
         whole(&mut physics.act, "act");
         whole(&mut physics.mocap_pos, "mocap_pos");
         whole(&mut physics.mocap_quat, "mocap_quat");
+        whole(&mut physics.eq_active, "eq_active");
         whole(&mut physics.active, "active");
         whole(&mut self.randomized, "randomized");
         self

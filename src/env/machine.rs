@@ -405,7 +405,8 @@ impl Machine {
         }
     }
 
-    fn demand(&self, field: Field, given: usize) -> Result<()> {
+    /// Checks how many values are given for a field of every world.
+    pub(super) fn demand(&self, field: Field, given: usize) -> Result<()> {
         let wanted = field.len() * self.worlds;
         if given != wanted {
             let (components, worlds) = (field.len(), self.worlds);

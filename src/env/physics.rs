@@ -33,7 +33,7 @@ pub struct Physics {
 /// Where a [`Physics`] keeps its numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct PhysicsFields {
-    /// `qpos`, `qvel`, `act`, `time`, and where the solver starts from.
+    /// `qpos`, `qvel`, `act`, `time`, mocap poses, `eq_active`, and where the solver starts from.
     pub state: StateFields,
     /// `ctrl`, `[nu]`.
     pub ctrl: Field,
@@ -110,7 +110,8 @@ impl Physics {
         self.machine.worlds()
     }
 
-    /// Puts every world at `qpos0`, at rest, at time 0, with mocap bodies where the model has them.
+    /// Puts every world at `qpos0`, at rest, at time 0, with mocap bodies where the model has them and the equality
+    /// constraints that it says.
     ///
     /// # Errors
     /// The device failed.
@@ -124,6 +125,7 @@ impl Physics {
             .collect();
         let quat: Vec<f64> = mocap.flat_map(|body| model.body_quat[body]).collect();
         self.set_mocap(&pos.repeat(worlds), &quat.repeat(worlds))?;
+        self.set_eq_active(&model.eq_active0.repeat(worlds))?;
         self.set_state(
             &model.qpos0.repeat(worlds),
             &vec![0.0; worlds * model.nv],
@@ -157,6 +159,32 @@ impl Physics {
         let state = self.fields.state;
         self.write("mocap_pos", state.mocap_pos, pos)?;
         self.write("mocap_quat", state.mocap_quat, quat)
+    }
+
+    /// Switches equality constraints on or off, `[world][neq]` (`eq_active`), until they are switched again.
+    ///
+    /// # Errors
+    /// The length is not the model's, or the device failed.
+    pub fn set_eq_active(&mut self, active: &[bool]) -> Result<()> {
+        let field = self.fields.state.eq_active;
+        let bits: Vec<u32> = active.iter().map(|&active| active.into()).collect();
+        self.machine
+            .demand(field, bits.len())
+            .and_then(|()| {
+                self.machine
+                    .write_bits(field, &components_first(&bits, field.len()))
+            })
+            .map_err(|error| error.context("eq_active"))
+    }
+
+    /// `[world][neq]` Which equality constraints hold.
+    ///
+    /// # Errors
+    /// The device failed.
+    pub fn eq_active(&self) -> Result<Vec<bool>> {
+        let field = self.fields.state.eq_active;
+        let bits = worlds_first(&self.machine.read_bits(field)?, field.len());
+        Ok(bits.into_iter().map(|bit| bit != 0).collect())
     }
 
     /// Sets the controls, `[world][nu]`, which hold until they are set again.
@@ -247,7 +275,11 @@ impl Physics {
 
     fn write(&mut self, name: &str, field: Field, values: &[f64]) -> Result<()> {
         self.machine
-            .write_exact(field, &components_first(values, field.len()))
+            .demand(field, values.len())
+            .and_then(|()| {
+                self.machine
+                    .write_exact(field, &components_first(values, field.len()))
+            })
             .map_err(|error| error.context(name))
     }
 }

@@ -5,7 +5,8 @@
 //! that is positive. It is a one-sided spring with damper: `D` is its inverse regularization, `aref` its law
 //! `−b · J qvel − k · impedance · (pos − margin)`. Friction loss pushes either way, up to its bound.
 //!
-//! Every row that a model can have is recorded; `present` says in which worlds it counts at the moment.
+//! Every row that a model can have is recorded; `present` says in which worlds it counts at the moment. Equalities do
+//! without: one that is switched off is a spring of no stiffness.
 
 use crate::math::functions::pow;
 use crate::math::{MIN_VALUE, Vec3};

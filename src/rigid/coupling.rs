@@ -36,7 +36,7 @@ pub(super) struct Coupling {
 
 impl Coupling {
     /// A constraint that always acts, with inverse regularization D and reference acceleration `aref` in each of its
-    /// directions: `λ = D (aref − J x)`.
+    /// directions: `λ = D (aref − J x)`. It does nothing where D is zero.
     pub(super) fn held(jacobian: Vec<Vec<Var>>, stiffness: &[Var], aref: &[Var]) -> Self {
         let column = |row: usize, k: usize| match row == k {
             true => stiffness[row].sqrt(),

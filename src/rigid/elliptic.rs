@@ -131,21 +131,10 @@ impl Elliptic {
     /// terms' size. `spring` is a part of the normal's excess that others may cancel.
     pub(super) fn agrees(&self, taken: &Hessian, excess: &[Var], spring: Var, part: Var) -> Mask {
         let scaled = self.scaled(excess);
-        let (n, tangent) = (scaled[0], &scaled[1..]);
-        let along: Var = taken
-            .direction
-            .iter()
-            .zip(tangent)
-            .map(|(&u, &x)| u * x)
-            .sum();
-        let pull = taken.normal * n + taken.radial * along;
-        let mut off = (self.pull(&scaled)[0] + taken.normal * pull).abs();
-        let exact = self.pull(&scaled);
-        for (k, (&u, &x)) in taken.direction.iter().zip(tangent).enumerate() {
-            let across = taken.across * (x - taken.slides * along * u);
-            off = off.max((exact[k + 1] + taken.radial * u * pull + across).abs());
-        }
-        let size = n.abs() + norm(tangent) + (self.mu * spring).abs();
+        let pulls = self.pull(&scaled).into_iter().zip(taken.pull(&scaled));
+        let differences = pulls.map(|(exact, taken)| (exact - taken).abs());
+        let off = differences.fold(Var::ZERO, |most, off| most.max(off));
+        let size = scaled[0].abs() + norm(&scaled[1..]) + (self.mu * spring).abs();
         !off.gt(part * self.stiffness * size)
     }
 
@@ -209,6 +198,31 @@ impl Ray {
 }
 
 impl Hessian {
+    /// Minus its product with (N, U).
+    fn pull(&self, scaled: &[Var]) -> Vec<Var> {
+        let (n, tangent) = (scaled[0], &scaled[1..]);
+        let directions = self.direction.iter().zip(tangent);
+        let along: Var = directions.clone().map(|(&u, &x)| u * x).sum();
+        let pull = self.normal * n + self.radial * along;
+        let tangent = directions.map(|(&u, &x)| {
+            let across = self.across * (x - self.slides * along * u);
+            -(self.radial * u * pull + across)
+        });
+        std::iter::once(-(self.normal * pull))
+            .chain(tangent)
+            .collect()
+    }
+
+    /// The force of this spring in the contact frame at an excess.
+    pub(super) fn force(&self, cone: &Elliptic, excess: &[Var]) -> [Var; 6] {
+        let pulls = self.pull(&cone.scaled(excess)).into_iter().zip(&cone.scale);
+        let mut force = [Var::ZERO; 6];
+        for (force, (pull, &scale)) in force.iter_mut().zip(pulls) {
+            *force = pull * scale;
+        }
+        force
+    }
+
     /// `[dim][dim]` A factor F of the stiffness in the contact's directions: `1 − u uᵀ` is its own square.
     pub(super) fn factor(&self, cone: &Elliptic) -> Vec<Vec<Var>> {
         let dim = cone.scale.len();

@@ -3,7 +3,8 @@
 //!
 //! Their rows hold both ways and always, so each is a spring with damper: it asks for the acceleration `aref` along
 //! its Jacobian J and pushes with `D (aref − J qacc)`, whatever the sign. Rows of one constraint share an impedance,
-//! that of the length of their violations.
+//! that of the length of their violations. A constraint that is switched off ([`State::eq_active`]) has no such rows in
+//! MuJoCo; here `D` and `aref` are zero, and so is all that they add to the problem: exactly, for nothing is divided by D.
 //!
 //! A connection holds two points together: its violation is their difference, its Jacobian that of their relative
 //! velocity. A weld holds two frames together, with the unit quaternions p (of the first, turned by the relative pose)
@@ -22,7 +23,7 @@
 
 use crate::math::{Articulated, Force, Mat3, Motion, Quat, Sym3, Vec3};
 use crate::model::{self, Model, Object};
-use crate::trace::Var;
+use crate::trace::{Mask, Var, select};
 
 use super::Context;
 use super::articulated::{JointBlocks, Loads, Response};
@@ -33,8 +34,8 @@ use super::state::State;
 use super::tree::Tree;
 use super::velocity::{Velocity, ground, velocity};
 
-/// The rows of an equality constraint that holds (`efc_*` in MuJoCo): three of a connection, translation and rotation
-/// of a weld, one of a joint.
+/// The rows of an equality constraint (`efc_*` in MuJoCo): three of a connection, translation and rotation of a weld,
+/// one of a joint. Where the constraint is switched off, MuJoCo has none, and `stiffness`, `aref` and `force` are zero.
 #[derive(Clone, Debug)]
 pub struct Equality {
     /// Which of the model's constraints it is.
@@ -72,6 +73,19 @@ struct End {
 }
 
 impl Equality {
+    /// The rows as they are where the constraint is active, and pushing with nothing elsewhere.
+    fn only_where(self, active: Mask) -> Self {
+        let only = |values: Vec<Var>| {
+            let each = values.into_iter();
+            each.map(|x| select(active, x, Var::ZERO)).collect()
+        };
+        Self {
+            stiffness: only(self.stiffness),
+            aref: only(self.aref),
+            ..self
+        }
+    }
+
     /// The bodies that a connection or weld acts on, and its wrench on each about the origin of the body's tree.
     pub(super) fn wrenches(&self) -> Vec<(usize, Force)> {
         let Some(Grip { ends, turn }) = self.grip else {
@@ -130,18 +144,19 @@ pub(super) struct Held {
     how: How,
 }
 
-/// The equality constraints of a model that can push, in its order.
-fn holding(model: &Model) -> Vec<usize> {
+/// The equality constraints that can push, in the model's order: those that are not constantly off.
+fn holding(model: &Model, state: &State) -> Vec<usize> {
     let flags = &model.opt.flags;
     if !flags.constraint || !flags.equality {
         return Vec::new();
     }
-    (0..model.neq).filter(|&id| model.eq_active0[id]).collect()
+    let is_off = |id: usize| state.eq_active[id].as_constant() == Some(false);
+    (0..model.neq).filter(|&id| !is_off(id)).collect()
 }
 
 /// The constraints at a state.
 pub(super) fn equalities(cx: &Context<'_>, at: &Kinematics, state: &State) -> Vec<Held> {
-    let ids = holding(cx.model).into_iter();
+    let ids = holding(cx.model, state).into_iter();
     ids.filter_map(|id| match cx.model.eq_type[id] {
         model::Equality::Joint => Some(of_joints(cx, state, id)),
         model::Equality::Connect | model::Equality::Weld => of_frames(cx, at, state, id),
@@ -162,7 +177,7 @@ pub(super) fn told(held: &[Held], forces: Vec<Vec<Var>>) -> Vec<Equality> {
 
 /// The first joint's displacement is a polynomial of the second's, or a constant.
 fn of_joints(cx: &Context<'_>, state: &State, id: usize) -> Held {
-    let (model, parameters) = (cx.model, cx.parameters);
+    let (model, parameters, active) = (cx.model, cx.parameters, state.eq_active[id]);
     let displacement = |joint: usize| {
         let q = model.jnt_qposadr[joint];
         state.qpos[q] - parameters.qpos0[q]
@@ -175,7 +190,10 @@ fn of_joints(cx: &Context<'_>, state: &State, id: usize) -> Held {
     let mut inverse_inertia = parameters.dof_invweight0[dof];
     let mut how = How::Joint { joint: first, dof };
     if let Some(second) = model.eq_obj2id[id] {
-        let (x, other) = (displacement(second), model.jnt_dofadr[second]);
+        let other = model.jnt_dofadr[second];
+        // A joint that turns for long is far away: its fourth power must not be infinite where nobody asks for it, for
+        // zero times that is not zero.
+        let x = select(active, displacement(second), Var::ZERO);
         // Horner's scheme for Σ a_k xᵏ without its constant, and for its derivative.
         let powers = (1..5).rev().map(|k| (k, parameters.eq_data[id][k]));
         let rise = powers.clone().fold(Var::ZERO, |sum, (_, a)| (sum + a) * x);
@@ -196,7 +214,8 @@ fn of_joints(cx: &Context<'_>, state: &State, id: usize) -> Held {
             aref: vec![law.reference(moving, pos)],
             force: Vec::new(),
             grip: None,
-        },
+        }
+        .only_where(active),
         how,
     }
 }
@@ -264,7 +283,8 @@ fn of_frames(cx: &Context<'_>, at: &Kinematics, state: &State, id: usize) -> Opt
             jacobian,
             force: Vec::new(),
             grip: Some(Grip { ends, turn }),
-        },
+        }
+        .only_where(state.eq_active[id]),
         how,
     })
 }
@@ -460,10 +480,8 @@ impl Held {
     /// The force of each row at accelerations (`[nv]`) and the motions of the links that belong to them.
     pub(super) fn force(&self, qacc: &[Var], motion: &[Motion]) -> Vec<Var> {
         let rows = &self.rows;
-        let along = match &self.how {
-            How::Anchored(anchor) => anchor.along(motion[anchor.link]),
-            &How::Joint { dof, .. } => vec![qacc[dof]],
-            How::Coupled => return self.as_coupling().force(qacc),
+        let Some(along) = self.along(qacc, motion) else {
+            return self.as_coupling().force(qacc);
         };
         let asked = rows.aref.iter().zip(&rows.stiffness);
         let pulls = along.into_iter().zip(asked);
@@ -472,18 +490,31 @@ impl Held {
             .collect()
     }
 
+    /// The acceleration along each row; none where it is a coupling.
+    fn along(&self, qacc: &[Var], motion: &[Motion]) -> Option<Vec<Var>> {
+        match &self.how {
+            How::Anchored(anchor) => Some(anchor.along(motion[anchor.link])),
+            &How::Joint { dof, .. } => Some(vec![qacc[dof]]),
+            How::Coupled => None,
+        }
+    }
+
     /// First and second derivative of its cost at a response on the way to another; none where it is a coupling.
     pub(super) fn slope(&self, from: &Response, to: &Response) -> [Var; 2] {
-        if matches!(self.how, How::Coupled) {
+        let [start, end] = [from, to].map(|at| self.along(&at.x, &at.motion));
+        let (Some(start), Some(end)) = (start, end) else {
             return [Var::ZERO; 2];
-        }
-        let [start, end] = [from, to].map(|at| self.force(&at.x, &at.motion));
-        // The force falls by D times the way along a row.
-        let falls = start.iter().zip(&end).zip(&self.rows.stiffness);
-        falls.fold([Var::ZERO; 2], |[slope, bend], ((&start, &end), &d)| {
-            let step = (start - end) / d;
-            [slope - start * step, bend + (start - end) * step]
-        })
+        };
+        let rows = self.rows.aref.iter().zip(&self.rows.stiffness);
+        let ways = start.into_iter().zip(end).zip(rows);
+        ways.fold(
+            [Var::ZERO; 2],
+            |[slope, bend], ((start, end), (&aref, &d))| {
+                let step = end - start;
+                let pull = d * step;
+                [slope + pull * (start - aref), bend + pull * step]
+            },
+        )
     }
 
     /// Adds the forces of its rows to generalized forces, or to the wrench on its link.

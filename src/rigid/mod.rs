@@ -121,8 +121,8 @@ pub struct Forward {
     pub actuator_force: Vec<Var>,
     /// `[na]` Rates of the activations, 1/s.
     pub act_dot: Vec<Var>,
-    /// The equality constraints that hold, in the model's order; not those between objects that cannot move against
-    /// each other.
+    /// The equality constraints that are not constantly off, in the model's order; not those between objects that cannot
+    /// move against each other.
     pub equalities: Vec<Equality>,
     /// How many contacts between links are within their margins.
     pub needed: Bits,

@@ -95,6 +95,7 @@ pub(super) struct Outcome {
 }
 
 /// A quadratic cost `½ xᵀ (M + B + Jᵀ C J) x − …`, see [`Problem::minimum`].
+#[derive(Clone)]
 pub(super) struct Quadratic {
     /// M, and forces on links.
     pub loads: Loads,
@@ -263,7 +264,7 @@ impl Problem<'_> {
         for (slot, edges) in constraints.slots.slots.iter().zip(&split.slots) {
             sum.couplings.push(slot.coupling(slot.touch.factor(edges)));
         }
-        self.minimum(cx, sum)
+        self.minimum(cx, &sum)
     }
 
     /// The problem without contacts: with the rows in given states, and what always acts.
@@ -295,34 +296,68 @@ impl Problem<'_> {
     }
 
     /// The minimum of a quadratic cost.
-    pub(super) fn minimum(&self, cx: &Context<'_>, cost: Quadratic) -> Response {
-        let (at, mut loads) = (self.kinematics, cost.loads.clone());
-        let found = articulated::respond(cx, at, loads.clone(), &cost.blocks, &cost.tau);
+    pub(super) fn minimum(&self, cx: &Context<'_>, cost: &Quadratic) -> Response {
+        let at = self.kinematics;
+        let found = articulated::respond(cx, at, cost.loads.clone(), &cost.blocks, &cost.tau);
         if cost.couplings.is_empty() {
             return found;
         }
-        loads.p.fill(Force::ZERO);
         // A branch around this where no contact stands in a slot was measured: it changed nothing.
-        let respond =
-            |qfrc: &[Var]| articulated::respond(cx, at, loads.clone(), &cost.blocks, qfrc);
-        let mut x = coupling::correct(&found.x, &cost.couplings, respond);
-        if cost.refined {
-            let rest = respond(&self.rest(cx, &cost, &x)).x;
-            let couplings = cost.couplings.iter().map(Coupling::homogeneous);
-            let step = coupling::correct(&rest, &couplings.collect::<Vec<_>>(), respond);
-            x = x.into_iter().zip(step).map(|(x, step)| x + step).collect();
-        }
-        Response {
+        let respond = |qfrc: &[Var]| self.respond(cx, cost, qfrc);
+        let x = coupling::correct(&found.x, &cost.couplings, respond);
+        let found = Response {
             motion: articulated::motions(cx, at, &x),
+            x,
+        };
+        if !cost.refined {
+            return found;
+        }
+        let rest = self.rest(cx, cost, &found, &vec![Force::ZERO; cx.tree.links.len()]);
+        self.refined(cx, cost, &found, &rest)
+    }
+
+    /// What a quadratic cost has at forces alone, without its couplings.
+    fn respond(&self, cx: &Context<'_>, cost: &Quadratic, qfrc: &[Var]) -> Response {
+        let mut loads = cost.loads.clone();
+        loads.p.fill(Force::ZERO);
+        articulated::respond(cx, self.kinematics, loads, &cost.blocks, qfrc)
+    }
+
+    /// One step of Newton's method from a response at which the slope of the cost is minus `rest`.
+    pub(super) fn refined(
+        &self,
+        cx: &Context<'_>,
+        cost: &Quadratic,
+        from: &Response,
+        rest: &[Var],
+    ) -> Response {
+        let respond = |qfrc: &[Var]| self.respond(cx, cost, qfrc);
+        let mut step = respond(rest).x;
+        if !cost.couplings.is_empty() {
+            let couplings = cost.couplings.iter().map(Coupling::homogeneous);
+            step = coupling::correct(&step, &couplings.collect::<Vec<_>>(), respond);
+        }
+        let steps = from.x.iter().zip(step);
+        let x: Vec<Var> = steps.map(|(&x, step)| x + step).collect();
+        Response {
+            motion: articulated::motions(cx, self.kinematics, &x),
             x,
         }
     }
 
-    /// `[nv]` The slope of a quadratic cost at x, with its sign changed: zero at the minimum.
-    fn rest(&self, cx: &Context<'_>, cost: &Quadratic, x: &[Var]) -> Vec<Var> {
-        let motion = articulated::motions(cx, self.kinematics, x);
+    /// `[nv]` The slope of a quadratic cost at a response, with its sign changed: zero at the minimum. `pushes` are wrenches
+    /// on the links (`[links]`) that the cost leaves out.
+    pub(super) fn rest(
+        &self,
+        cx: &Context<'_>,
+        cost: &Quadratic,
+        at: &Response,
+        pushes: &[Force],
+    ) -> Vec<Var> {
+        let (x, motion) = (&at.x, &at.motion);
         let held = motion.iter().zip(&cost.loads.k).zip(&cost.loads.p);
-        let wrenches = held.map(|((&motion, &k), &p)| k * motion + p).collect();
+        let held = held.map(|((&motion, &k), &p)| k * motion + p);
+        let wrenches = held.zip(pushes).map(|(held, &push)| held - push).collect();
         let of_links = bias::project(cx, self.kinematics, wrenches);
         let taken = of_links.iter().zip(cost.blocks.mul(cx.model, x));
         let rest = cost.tau.iter().zip(taken);

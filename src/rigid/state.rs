@@ -2,7 +2,7 @@
 
 use crate::math::{Force, Quat, Vec3};
 use crate::model::Model;
-use crate::trace::{Bits, BufferId, Carry, Field, Layout, Slot, Var};
+use crate::trace::{Bits, BufferId, Carry, Field, Layout, Mask, Slot, Var, select};
 
 use super::constraint;
 
@@ -19,6 +19,8 @@ pub struct State {
     pub mocap_pos: Vec<Vec3>,
     /// `[nmocap]` Their orientations, of any length.
     pub mocap_quat: Vec<Quat>,
+    /// `[neq]` Which equality constraints hold; time does not change it. One that is constantly off costs nothing.
+    pub eq_active: Vec<Mask>,
     /// Simulation time, s.
     pub time: Var,
     /// `[active_words]` Which constraint rows pushed in the last substep, a bit each: where the solver starts from.
@@ -33,6 +35,7 @@ impl Carry for State {
         }
         self.mocap_pos.slots(visit);
         self.mocap_quat.slots(visit);
+        self.eq_active.slots(visit);
         self.time.slots(visit);
         self.active.slots(visit);
     }
@@ -53,6 +56,8 @@ pub struct StateFields {
     pub mocap_quat: Field,
     /// One number.
     pub time: Field,
+    /// `[neq]` integers: 1 where an equality constraint holds, 0 where it is switched off.
+    pub eq_active: Field,
     /// `[active_words]` integers.
     pub active: Field,
 }
@@ -72,6 +77,7 @@ impl StateFields {
             mocap_pos: layout.field(floats, "mocap_pos", 3 * model.nmocap),
             mocap_quat: layout.field(floats, "mocap_quat", 4 * model.nmocap),
             time: layout.field(floats, "time", 1),
+            eq_active: layout.field(integers, "eq_active", model.neq),
             active: layout.field(integers, "active", State::active_words(model)),
         }
     }
@@ -94,6 +100,12 @@ impl StateFields {
                 .chunks(4)
                 .map(Quat::from_slice)
                 .collect(),
+            eq_active: self
+                .eq_active
+                .load_all_bits()
+                .into_iter()
+                .map(|word| word.ne(0))
+                .collect(),
             time: self.time.load(0),
             active: self.active.load_all_bits(),
         }
@@ -108,13 +120,17 @@ impl StateFields {
         let quat: Vec<Var> = state.mocap_quat.iter().flat_map(|q| q.to_array()).collect();
         self.mocap_pos.store_all(&pos);
         self.mocap_quat.store_all(&quat);
+        let bit = |&active: &Mask| select(active, Bits::from(1), Bits::ZERO);
+        let eq_active: Vec<Bits> = state.eq_active.iter().map(bit).collect();
+        self.eq_active.store_all_bits(&eq_active);
         self.time.store(0, state.time);
         self.active.store_all_bits(&state.active);
     }
 }
 
 impl State {
-    /// The state at `qpos0`, at rest, with activations at zero and mocap bodies where the model has them.
+    /// The state at `qpos0`, at rest, with activations at zero, mocap bodies where the model has them, and the equality
+    /// constraints that it says (`eq_active0`).
     pub fn initial(model: &Model) -> Self {
         let mocap = || (0..model.nbody).filter(|&body| model.body_mocapid[body].is_some());
         Self {
@@ -127,6 +143,7 @@ impl State {
             qpos: model.qpos0.iter().map(|&q| q.into()).collect(),
             qvel: vec![Var::ZERO; model.nv],
             act: vec![Var::ZERO; model.na],
+            eq_active: model.eq_active0.iter().map(|&on| Mask::from(on)).collect(),
             time: Var::ZERO,
             active: vec![Bits::from(u32::MAX); Self::active_words(model)],
         }

@@ -6,9 +6,10 @@ use super::recording::Recording;
 use crate::error::Error;
 use crate::math::{Quat, Rng, Vec3};
 use crate::rigid::State;
-use crate::trace::Var;
+use crate::trace::{Mask, Var};
 
-/// The state in which an episode begins; at first the model's reference configuration `qpos0`, at rest.
+/// The state in which an episode begins; at first the model's reference configuration `qpos0`, at rest, with the equality
+/// constraints that it says.
 pub struct Init {
     recording: Rc<Recording>,
     pub(crate) state: State,
@@ -112,6 +113,13 @@ impl Init {
                 values.len()
             );
             self.recording.fault(Error::invalid(message));
+        }
+    }
+
+    /// Switches an equality constraint of the model on or off (`eq_active`) for the beginning of the episode.
+    pub fn set_eq_active(&mut self, equality: &str, active: impl Into<Mask>) {
+        if let Some(id) = self.recording.equality(equality) {
+            self.state.eq_active[id] = active.into();
         }
     }
 

@@ -90,6 +90,11 @@ impl Recording {
         })
     }
 
+    /// The equality constraint of that name, or none and a fault.
+    pub(crate) fn equality(&self, name: &str) -> Option<usize> {
+        self.or_fault(self.model.eq_names.id(name).map(Some), None)
+    }
+
     /// A parameter's value in this world, as it is when the kernel runs.
     pub(crate) fn param(&self, key: &str) -> Var {
         let shared = self.shared_param(key);

@@ -16,7 +16,7 @@ use crate::error::{Error, Result, unknown};
 use crate::math::{Force, Rng, Vec3, random};
 use crate::model::Model;
 use crate::rigid::{self, Applied, Forces, State};
-use crate::trace::{Bits, Carry, Slot, Var};
+use crate::trace::{Bits, Carry, Mask, Slot, Var};
 
 /// What identifies a world's random numbers.
 #[derive(Clone, Copy)]
@@ -288,6 +288,14 @@ impl<'a> World<'a> {
         }
     }
 
+    /// Whether an equality constraint holds (`eq_active`): as the model says (`active`), until the task switches it
+    /// ([`Ctrl::set_eq_active`], [`Init::set_eq_active`](super::Init::set_eq_active)). In
+    /// [`Task::actuate`](super::Task::actuate), as it was before this substep.
+    pub fn eq_active(&self, equality: &str) -> Mask {
+        let id = self.recording.equality(equality);
+        id.map_or(Mask::from(false), |id| self.episode.physics.eq_active[id])
+    }
+
     fn single(&self, name: &str, values: Vec<Var>) -> Var {
         if values.len() != 1 {
             let message = format!("joint `{name}` is no hinge or slide");
@@ -472,13 +480,17 @@ pub struct Ctrl {
     recording: Rc<Recording>,
     pub(crate) ctrl: Vec<Var>,
     pub(crate) applied: Applied,
+    /// `[neq]` The equality constraints that hold from this substep on.
+    pub(crate) eq_active: Vec<Mask>,
 }
 
 impl Ctrl {
-    pub(crate) fn new(recording: &Rc<Recording>) -> Self {
+    /// No controls and forces, in a world in this state.
+    pub(crate) fn new(recording: &Rc<Recording>, physics: &State) -> Self {
         Self {
             ctrl: vec![Var::from(0.0); recording.model.nu],
             applied: Applied::none(&recording.model),
+            eq_active: physics.eq_active.clone(),
             recording: Rc::clone(recording),
         }
     }
@@ -505,6 +517,23 @@ impl Ctrl {
         match id {
             Ok(id) => self.ctrl[id] = value.into(),
             Err(error) => self.recording.fault(error),
+        }
+    }
+
+    /// Switches an equality constraint of the model on or off (`eq_active`), from this substep on until it is switched again
+    /// or the episode ends.
+    ///
+    /// ```no_run
+    /// # use manyworlds::tasks::{Ctrl, World};
+    /// # use manyworlds::trace::Var;
+    /// # fn actuate(w: &World, action: &[Var], c: &mut Ctrl) {
+    /// // <equality><weld name="grasp" body1="hand" body2="cup"/></equality>: what is let go stays so.
+    /// c.set_eq_active("grasp", w.eq_active("grasp") & !action[0].gt(0.5));
+    /// # }
+    /// ```
+    pub fn set_eq_active(&mut self, equality: &str, active: impl Into<Mask>) {
+        if let Some(id) = self.recording.equality(equality) {
+            self.eq_active[id] = active.into();
         }
     }
 

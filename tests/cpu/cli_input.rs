@@ -151,6 +151,8 @@ fn wrong_initial_states() {
     check(&["array qvel", "found shape [1, 3]", "nv = 1"]);
     folder.write_npz("init.npz", &[("qpos", &[4, 1]), ("act", &[4, 1])]);
     check(&["array act", "na = 0"]);
+    folder.write_npz("init.npz", &[("qpos", &[4, 1]), ("eq_active", &[4, 1])]);
+    check(&["array eq_active", "found shape [4, 1]", "neq = 0"]);
     folder.write_npz("init.npz", &[("qops", &[4, 1])]);
     check(&["`qops`", "did you mean `qpos`"]);
     folder.write_npz_integers("init.npz", "qpos", &[4, 1]);

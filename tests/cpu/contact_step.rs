@@ -217,11 +217,10 @@ fn elliptic() {
     for name in ["gymnasium:half_cheetah", "gymnasium:hopper", "sphere_stack"] {
         Case { name, ..stiff }.verify();
     }
-    // Light bodies that roll, under friction ten times as stiff. Single precision: 6e-6 and 2.5e-3 measured for qacc,
-    // 2.7e-5 for its forces.
+    // Light bodies that roll, and an arm that slides, under friction ten times as stiff. Single precision: 4e-6 and 5e-5
+    // measured for qacc; 2.1e-3 instead of 5e-5 where no step follows from contacts in their own directions.
     Case {
         name: "contact_kinds",
-        single: [5e-5, 5e-3],
         ..stiff
     }
     .verify();
@@ -242,9 +241,9 @@ fn elliptic_pile() {
     }
 }
 
-/// Single precision: 1.0e-5 measured for qacc, 2.4e-5 for its forces. With `impratio` 10 friction is stiffer by that
+/// Single precision: 6e-6 measured for qacc, 1.9e-5 for its forces. With `impratio` 10 friction is stiffer by that
 /// factor, and a force is what little a contact's acceleration lacks, times the stiffness.
-const PILE: [f64; 2] = [5e-5, 1e-3];
+const PILE: [f64; 2] = [3e-5, 1e-3];
 
 /// States that the last does not lead to: every world's solve ends at MuJoCo's answer.
 #[test]

@@ -3,7 +3,7 @@
 
 use manyworlds::math::{Force, Vec3};
 use manyworlds::model::{Integrator, Model};
-use manyworlds::rigid::{self, Applied, Parameters, StateFields};
+use manyworlds::rigid::{self, Applied, Parameters, State, StateFields};
 use manyworlds::scene::mjcf;
 use manyworlds::trace::{self, Field, Graph, HostMemory, Kind, Layout, Real};
 use serde_json::Value;
@@ -94,7 +94,11 @@ pub(crate) fn record_with(
         let out = rigid::substep(
             model,
             &parameters,
-            &state.load(),
+            &State {
+                // As the model says, whatever is in memory.
+                eq_active: State::initial(model).eq_active,
+                ..state.load()
+            },
             &ctrl.load_all(),
             &applied,
         );

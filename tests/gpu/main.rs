@@ -29,6 +29,7 @@ mod env_quarantine;
 mod env_state;
 mod env_support;
 mod env_variants;
+mod equality;
 mod examples;
 mod gpu_arena;
 mod gpu_context;

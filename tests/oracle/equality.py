@@ -1,12 +1,13 @@
 """Equality constraints as MuJoCo has them: rows, forces, and one step, in states of each model.
 
-equality.py [--states N] [--seed S] [--integrator NAME]... [--steps N] MODEL.xml...
+equality.py [--states N] [--seed S] [--integrator NAME]... [--steps N] [--switch] MODEL.xml...
 
 Prints a list with one object per model and integrator, as contact.py does. The first half of the states comes from
 rollouts of random actions, where the constraints nearly hold; the others are random, so that they are broken by far.
 For each state there are also the rows of equality constraints, `cfrc_ext`, `sensordata` and
 `cfrc_int` but for the world's. `--steps`: also how far the constraints are broken at most in as many further steps from
-each state of the first half, and the positions after them.
+each state of the first half, and the positions after them. `--switch`: each state has `eq_active` of its own, at random,
+instead of the model's.
 """
 
 import argparse
@@ -67,9 +68,15 @@ def step_on(model, data):
     return float(np.linalg.norm(data.efc_pos[: data.ne]))
 
 
-def step(model, integrator, count, seed, steps):
+def switches(model, count, seed, switch):
+    """[count, neq] Which constraints hold."""
+    rng = np.random.default_rng(seed + 2)
+    return rng.random((count, model.neq)) < 0.5 if switch else np.tile(model.eq_active0, (count, 1))
+
+
+def step(model, integrator, count, seed, steps, switch):
     model.opt.integrator = INTEGRATORS[integrator]
-    inputs = states(model, count, seed)
+    inputs = {**states(model, count, seed), "eq_active": switches(model, count, seed, switch)}
     converge(model)
     # Any tolerance leaves 1e-8 in some states with elliptic cones.
     model.opt.tolerance = 0
@@ -84,6 +91,7 @@ def step(model, integrator, count, seed, steps):
         data.xfrc_applied[:] = inputs["xfrc"][k].reshape(-1, 6)
         data.mocap_pos[:] = inputs["mocap_pos"][k].reshape(-1, 3)
         data.mocap_quat[:] = inputs["mocap_quat"][k].reshape(-1, 4)
+        data.eq_active[:] = inputs["eq_active"][k]
         mujoco.mj_forward(model, data)
         for name in BEFORE:
             out[name].append(getattr(data, name).ravel().tolist())
@@ -108,13 +116,15 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--integrator", action="append", choices=list(INTEGRATORS))
     parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--switch", action="store_true")
     parser.add_argument("models", nargs="+")
     args = parser.parse_args()
     out = []
     for path in args.models:
         for integrator in args.integrator or ["Euler"]:
             model = mujoco.MjModel.from_xml_path(path)
-            out.append({"path": path, **step(model, integrator, args.states, args.seed, args.steps)})
+            told = step(model, integrator, args.states, args.seed, args.steps, args.switch)
+            out.append({"path": path, **told})
     json.dump(out, sys.stdout)
 
 

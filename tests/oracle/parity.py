@@ -5,12 +5,12 @@
     python parity.py packages [NAME]...
 
 `states` rolls the model out under random controls from perturbed starts, with MuJoCo's own step, and visits N states in
-all; or it takes states of a recording (qpos [T, n, nq], qvel [T, n, nv], and act and ctrl where it has them). States are
-rounded to single precision first: who computes in it sees the same state. In each state `mj_forward` is taken by Newton's
-method, iterated until nothing improves. OUT.npz holds, with S states, the inputs time [S], qpos [S, nq], qvel [S, nv],
-act [S, na], ctrl [S, nu], and xpos [S, 3 nbody], xquat [S, 4 nbody], qacc [S, nv], sensordata [S, nsensordata],
-ncon [S] and of its contacts geom [S, C, 2], dist [S, C], pos [S, C, 3], normal [S, C, 3], padded with zeros to the
-largest number C.
+all; or it takes states of a recording (qpos [T, n, nq], qvel [T, n, nv], and act, ctrl and eq_active where it has them).
+States are rounded to single precision first: who computes in it sees the same state. In each state `mj_forward` is taken
+by Newton's method, iterated until nothing improves. OUT.npz holds, with S states, the inputs time [S], qpos [S, nq],
+qvel [S, nv], act [S, na], ctrl [S, nu], eq_active [S, neq] (0 or 1), and xpos [S, 3 nbody], xquat [S, 4 nbody],
+qacc [S, nv], sensordata [S, nsensordata], ncon [S] and of its contacts geom [S, C, 2], dist [S, C], pos [S, C, 3],
+normal [S, C, 3], padded with zeros to the largest number C.
 
 Where a distance equals its margin to 1e-12 m, the last bit of MuJoCo's own rounding decides whether the contact pushes:
 either answer is right. Where there are such states, all outputs are there twice more, with `_without` and `_with` after
@@ -79,7 +79,7 @@ def random_controls(model, rng, count):
 
 
 def visited(model, count, rng):
-    """States of random-action rollouts: time, qpos, qvel, act, ctrl."""
+    """States of random-action rollouts: time, qpos, qvel, act, ctrl, eq_active."""
     data = mujoco.MjData(model)
     states, barren = [], 0
     while len(states) < count:
@@ -95,7 +95,8 @@ def visited(model, count, rng):
             if any(data.warning[kind].number for kind in UNSTABLE):
                 break
             if step % STEPS_BETWEEN_STATES == 0 and len(states) < count:
-                states.append((data.time, *(np.array(x) for x in (data.qpos, data.qvel, data.act, data.ctrl))))
+                now = (data.qpos, data.qvel, data.act, data.ctrl, data.eq_active)
+                states.append((data.time, *(np.array(x) for x in now)))
         barren = 0 if len(states) > before else barren + 1
         if barren == 20:
             fail("under random controls the model is unstable from the first steps on")
@@ -109,11 +110,13 @@ def recorded(model, path, count, rng):
         act = file["act"].reshape(-1, model.na) if model.na and "act" in file else np.zeros((len(qpos), model.na))
         has_ctrl = model.nu and "ctrl" in file
         ctrl = file["ctrl"].reshape(-1, model.nu) if has_ctrl else random_controls(model, rng, len(qpos))
-    if not len(qpos) == len(qvel) == len(act) == len(ctrl):
-        fail(f"{path}: qpos, qvel, act and ctrl are of different lengths")
+        has_eq = model.neq and "eq_active" in file
+        active = file["eq_active"].reshape(-1, model.neq) if has_eq else np.tile(model.eq_active0, (len(qpos), 1))
+    if not len(qpos) == len(qvel) == len(act) == len(ctrl) == len(active):
+        fail(f"{path}: qpos, qvel, act, ctrl and eq_active are of different lengths")
     rows = np.flatnonzero(np.isfinite(qpos).all(1) & np.isfinite(qvel).all(1))
     rows = rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)]
-    return [np.zeros((len(rows), 1)), qpos[rows], qvel[rows], act[rows], ctrl[rows]]
+    return [np.zeros((len(rows), 1)), qpos[rows], qvel[rows], act[rows], ctrl[rows], active[rows]]
 
 
 def converged(model):
@@ -173,9 +176,10 @@ def answers(model, states, forward=lambda model, data, k: mujoco.mj_forward(mode
     names = {"xpos": 3 * model.nbody, "xquat": 4 * model.nbody, "qacc": model.nv, "sensordata": model.nsensordata}
     out = {name: np.zeros((len(states[0]), size)) for name, size in names.items()}
     contacts, undecided = [], []
-    for k, (time, qpos, qvel, act, ctrl) in enumerate(zip(*states)):
+    for k, (time, qpos, qvel, act, ctrl, active) in enumerate(zip(*states)):
         mujoco.mj_resetData(model, data)
         data.time, data.qpos[:], data.qvel[:], data.act[:], data.ctrl[:] = time[0], qpos, qvel, act, ctrl
+        data.eq_active[:] = active != 0
         forward(model, data, k)
         for name, array in out.items():
             array[k] = getattr(data, name).ravel()
@@ -229,8 +233,8 @@ def states(args):
         without = answers(with_margins(model, -HAIR), found)
         for suffix, (numbers, touching, _) in {"without": without, "with": wide}.items():
             file.update({f"{name}_{suffix}": array for name, array in {**numbers, **padded(touching)}.items()})
-    time, qpos, qvel, act, ctrl = found
-    inputs = {"time": time[:, 0], "qpos": qpos, "qvel": qvel, "act": act, "ctrl": ctrl}
+    time, qpos, qvel, act, ctrl, active = found
+    inputs = {"time": time[:, 0], "qpos": qpos, "qvel": qvel, "act": act, "ctrl": ctrl, "eq_active": active}
     np.savez(args.out, **inputs, **file)
     counts = {"states": len(qpos), "in_contact": int((file["ncon"] > 0).sum()), "undecided": int(undecided.sum())}
     print(json.dumps({"mujoco": mujoco.__version__, **counts}))
@@ -410,7 +414,7 @@ def explain(args):
     converged(model)
     with np.load(args.inputs) as file, np.load(args.ours) as other:
         rows = other["state"].astype(int)
-        states = [file[name][rows] for name in ("time", "qpos", "qvel", "act", "ctrl")]
+        states = [file[name][rows] for name in ("time", "qpos", "qvel", "act", "ctrl", "eq_active")]
         others = {name: other[name] for name in ("ncon", "geom", "dist", "pos", "normal", "tangent")}
     found = []
 

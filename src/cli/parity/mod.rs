@@ -41,8 +41,8 @@ use stages::Stages;
 /// some states. A state in which ours are right is held against what MuJoCo computes from them, and it is told how many
 /// there are, and how far off MuJoCo's own contacts were.
 ///
-/// --from takes the states from a recording (.npz): qpos [T,N,nq] and qvel [T,N,nv], and act and ctrl where it has them;
-/// without ctrl, controls are random. `rollout --out` and `eval --record` write such files, and for states that MuJoCo
+/// --from takes the states from a recording (.npz): qpos [T,N,nq] and qvel [T,N,nv], and act, ctrl and eq_active where it
+/// has them; without ctrl, controls are random. `rollout --out` and `eval --record` write such files, and for states that MuJoCo
 /// visits under a trained policy tests/oracle/policy.py, given what `export` wrote.
 ///
 /// --write makes a table of the repository's own models, the tasks' and all that the Python packages gymnasium and
@@ -77,7 +77,7 @@ pub(super) struct Arguments {
     /// Write the table of all models into this file
     #[arg(long, value_name = "F.md", conflicts_with = "models")]
     write: Option<PathBuf>,
-    /// For the table: seconds that a model has to answer
+    /// For the table: seconds of processor time that a model has to answer
     #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
 }

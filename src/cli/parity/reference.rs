@@ -44,7 +44,7 @@ struct Answer {
 /// The arrays of an answer, without their suffix.
 const NUMBERS: [&str; 4] = ["xpos", "xquat", "qacc", "sensordata"];
 const CONTACTS: [&str; 5] = ["ncon", "geom", "dist", "pos", "normal"];
-const INPUTS: [&str; 5] = ["time", "qpos", "qvel", "act", "ctrl"];
+const INPUTS: [&str; 6] = ["time", "qpos", "qvel", "act", "ctrl", "eq_active"];
 const MOVES: [&str; 2] = ["qacc", "sensordata"];
 
 impl Reference {
@@ -108,6 +108,10 @@ impl Reference {
             qvel: columns("qvel", model.nv)?,
             act: columns("act", model.na)?,
             ctrl: columns("ctrl", model.nu)?,
+            eq_active: columns("eq_active", model.neq)?
+                .into_iter()
+                .map(|active| u32::from(active != 0.0))
+                .collect(),
         };
         let answers = suffixes
             .iter()

@@ -21,6 +21,8 @@ pub(super) struct Inputs {
     pub qvel: Vec<f64>,
     pub act: Vec<f64>,
     pub ctrl: Vec<f64>,
+    /// 1 where an equality constraint holds.
+    pub eq_active: Vec<u32>,
 }
 
 /// A stage's numbers in every state, `[state][component]`.
@@ -135,9 +137,12 @@ impl Stages {
                 }
             }
         }
-        for word in 0..self.state.active.len() {
-            (0..inputs.states)
-                .for_each(|world| memory.set_bits(self.state.active, word, world, u32::MAX));
+        for (field, bits) in self.flags(inputs) {
+            for (row, bits) in bits.chunks(inputs.states).enumerate() {
+                for (world, bits) in bits.iter().enumerate() {
+                    memory.set_bits(field, row, world, *bits);
+                }
+            }
         }
         self.graph.interpret(&mut memory, &[], 0..inputs.states);
         let worlds = 0..inputs.states;
@@ -177,10 +182,10 @@ impl Stages {
                 arenas.write_field(field, worlds.clone(), &values)?;
             }
         }
-        let active = self.state.active;
-        if !active.is_empty() {
-            let all = vec![u32::MAX; active.len() * inputs.states];
-            arenas.write_field(active, worlds.clone(), &all)?;
+        for (field, bits) in self.flags(inputs) {
+            if !field.is_empty() {
+                arenas.write_field(field, worlds.clone(), &bits)?;
+            }
         }
         let mut recorder = Recorder::new(context);
         recorder.run(&kernel, &arenas, worlds.clone(), &[])?;
@@ -246,6 +251,16 @@ impl Stages {
             (self.state.qvel, &inputs.qvel),
             (self.state.act, &inputs.act),
             (self.ctrl, &inputs.ctrl),
+        ]
+    }
+
+    /// Integers that the kernel reads, `[component][state]`: which equality constraints hold; and all rows of the others,
+    /// for nothing is known of them.
+    fn flags(&self, inputs: &Inputs) -> [(Field, Vec<u32>); 2] {
+        let rows = vec![u32::MAX; self.state.active.len() * inputs.states];
+        [
+            (self.state.eq_active, inputs.eq_active.clone()),
+            (self.state.active, rows),
         ]
     }
 }
