@@ -59,11 +59,10 @@ pub use view::{Groups, HostStep, Info, Step, View};
 
 use std::ops::Range;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unknown};
 use crate::gpu::{Arenas, CompileTime};
 use crate::model::Model;
 use crate::randomize::Curriculum;
-use crate::tasks::spec_error;
 use crate::tasks::{Action, Definition, Params, Spec, Task};
 use crate::trace::{Field, Graph, Kind, Layout};
 use keep::Keeper;
@@ -471,7 +470,7 @@ impl VecEnv {
         let mut known = fields.filter(|(_, field)| field.per_world && field.kind == kind);
         match known.clone().find(|(known, _)| known == name) {
             Some((_, field)) => Ok(*field),
-            None => Err(spec_error(
+            None => Err(unknown(
                 if kind == Kind::F32 {
                     "field of floats"
                 } else {

@@ -3,7 +3,7 @@
 use super::VecEnv;
 use super::machine::{Machine, Target};
 use super::view::worlds_first;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unknown};
 use crate::gpu::Arenas;
 use crate::trace::{Field, Kind, Layout};
 
@@ -119,8 +119,7 @@ impl Rollout {
     pub fn slot(&self, name: &str, t: usize) -> Result<Field> {
         let column = self.columns.iter().find(|column| column.name == name);
         let names = self.columns.iter().map(|column| column.name.as_str());
-        let column =
-            column.ok_or_else(|| crate::tasks::spec_error("rollout field", name, names))?;
+        let column = column.ok_or_else(|| unknown("rollout field", name, names))?;
         if t >= self.steps + column.shift {
             return Err(Error::invalid(format!(
                 "slot {t} of `{name}`; there are {}",

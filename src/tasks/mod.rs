@@ -79,7 +79,6 @@ pub use toml::Table;
 pub use variants::Variant;
 pub use world::{Ctrl, JointState, World};
 
-pub(crate) use crate::error::unknown as spec_error;
 pub(crate) use forces::ContactForces;
 pub(crate) use sensing::{Instant, Look, Memory};
 pub(crate) use terms::check;

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use toml::Table;
 
-use super::spec::{Spec, Variants, unknown};
+use super::spec::{Spec, Variants};
 use super::variants::{self, Variant};
 use super::{
     Task, ant, ant_isaac, cartpole_balance, cartpole_swingup, cheetah_run, half_cheetah, hopper,
     humanoid, quadruped, walker_walk, walker2d,
 };
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unknown};
 use crate::model::Model;
 use crate::scene::mjcf;
 

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use super::actuators::{Actuator, Drives};
 use super::sensing::Sensor;
-pub(crate) use crate::error::unknown;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, unknown};
 use crate::model::Model;
 use crate::randomize::{Adr, Entry, Randomization};
 
