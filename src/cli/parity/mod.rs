@@ -22,7 +22,7 @@ use crate::error::Result;
 use crate::tasks::Registry;
 use explain::Explanation;
 use reference::Reference;
-use stages::Stages;
+use stages::{Crowded, Stages};
 
 /// Compare every stage of the physics with MuJoCo's
 ///
@@ -132,6 +132,8 @@ struct Report {
     operations: usize,
     /// States whose constraint solver did not converge: on the host, on the GPU.
     unconverged: [Option<usize>; 2],
+    /// States with more contacts between links than slots.
+    crowded: Crowded,
     stages: Vec<Comparison>,
     verdict: Verdict,
 }
@@ -202,6 +204,10 @@ fn compare(
     }
     let unconverged =
         [&host, &gpu].map(|computed| computed.as_ref().map(|computed| computed.unconverged));
+    let crowded = host
+        .as_ref()
+        .or(gpu.as_ref())
+        .map(|computed| computed.crowded);
     let [host, gpu] =
         [&host, &gpu].map(|computed| computed.as_ref().map(|computed| reference.errors(computed)));
     let at = |errors: &Option<Vec<Errors>>, stage: usize| errors.as_ref().map(|all| all[stage]);
@@ -221,6 +227,7 @@ fn compare(
         explanation: reference.explanation,
         operations: stages.operations(),
         unconverged,
+        crowded: crowded.unwrap_or_default(),
         verdict: Verdict::of(&comparisons),
         stages: comparisons,
     })
@@ -349,6 +356,9 @@ impl Report {
             if let Some(count @ 1..) = unconverged {
                 note!("warning: {place}: the constraint solver did not converge in {count} states");
             }
+        }
+        if let Some(words) = self.crowded.words() {
+            note!("warning: {words}");
         }
     }
 }

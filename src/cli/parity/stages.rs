@@ -1,5 +1,7 @@
 //! One kernel that computes every stage at a state, on the host in double and on the device in single precision.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::Result;
 use crate::gpu::{Arenas, Context, Kernel, Recorder};
 use crate::model::Model;
@@ -36,6 +38,29 @@ pub(super) struct Computed {
     pub contacts: Vec<Vec<Touch>>,
     /// States whose constraint solver did not converge.
     pub unconverged: usize,
+    /// States with more contacts between links than slots, and the most such contacts.
+    pub crowded: Crowded,
+}
+
+/// States with more contacts between links than there are slots for: only the deepest push there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Crowded {
+    pub states: usize,
+    /// The most contacts at once.
+    pub needed: u32,
+}
+
+impl Crowded {
+    /// What to say of them, if there are some.
+    pub(super) fn words(&self) -> Option<String> {
+        let Self { states, needed } = self;
+        (*states > 0).then(|| {
+            format!(
+                "in {states} states more contacts between links than slots, up to {needed}: only the deepest push \
+                 (max_contact_points={needed} would hold them)"
+            )
+        })
+    }
 }
 
 /// The recorded stages of a model, and where their numbers lie.
@@ -51,7 +76,8 @@ pub(super) struct Stages {
     touches: Field,
     /// `[point]` 1 where they do touch.
     included: Field,
-    converged: Field,
+    /// Whether the solver converged; how many contacts between links there are, where that is too many.
+    health: Field,
 }
 
 impl Stages {
@@ -74,7 +100,7 @@ impl Stages {
         let points = rigid::contact_count(model);
         let touches = layout.field(floats, "contacts", POINT * points);
         let included = layout.field(bits, "included", points);
-        let converged = layout.field(bits, "converged", 1);
+        let health = layout.field(bits, "health", 2);
         let mut geoms = Vec::new();
         let graph = trace::record("forward", &layout, || {
             let (parameters, start) = (Parameters::constant(model), State::initial(model));
@@ -102,7 +128,8 @@ impl Stages {
                 }
                 included.store_bits_at(which, flag(spot.included));
             });
-            converged.store_bits(0, flag(out.converged));
+            health.store_bits(0, flag(out.converged));
+            health.store_bits(1, select(out.overflow, out.needed, Bits::ZERO));
         });
         Ok(Self {
             graph,
@@ -118,7 +145,7 @@ impl Stages {
             geoms,
             touches,
             included,
-            converged,
+            health,
         })
     }
 
@@ -164,7 +191,7 @@ impl Stages {
                 .collect(),
             worlds
                 .clone()
-                .map(|world| flags(self.converged, world))
+                .map(|world| flags(self.health, world))
                 .collect(),
         )
     }
@@ -215,15 +242,15 @@ impl Stages {
             };
             Ok(by_state(&bits, inputs.states))
         };
-        Ok(self.computed(rows, flags(self.included)?, flags(self.converged)?))
+        Ok(self.computed(rows, flags(self.included)?, flags(self.health)?))
     }
 
-    /// Puts together what was read; `rows` gives a field's numbers, `included` and `converged` are `[state][component]`.
+    /// Puts together what was read; `rows` gives a field's numbers, `included` and `health` are `[state][component]`.
     fn computed(
         &self,
         rows: impl Fn(Field) -> Numbers,
         included: Vec<Vec<u32>>,
-        converged: Vec<Vec<u32>>,
+        health: Vec<Vec<u32>>,
     ) -> Computed {
         let touches = rows(self.touches);
         let of_state = |(numbers, included): (&Vec<f64>, &Vec<u32>)| {
@@ -240,7 +267,11 @@ impl Stages {
                 .map(|(name, field)| (*name, rows(*field)))
                 .collect(),
             contacts: touches.iter().zip(&included).map(of_state).collect(),
-            unconverged: converged.iter().filter(|flags| flags[0] == 0).count(),
+            unconverged: health.iter().filter(|health| health[0] == 0).count(),
+            crowded: Crowded {
+                states: health.iter().filter(|health| health[1] > 0).count(),
+                needed: health.iter().map(|health| health[1]).max().unwrap_or(0),
+            },
         }
     }
 

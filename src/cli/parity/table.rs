@@ -212,6 +212,7 @@ fn compared(report: &Report, left_out: Option<&str>) -> [String; CELLS] {
             remarks.push(format!("{place}: {count} states did not converge"));
         }
     }
+    remarks.extend(report.crowded.words());
     if report.undecided > 0 {
         remarks.push(format!(
             "in {} states a contact's distance equals its margin, and either answer counts",
